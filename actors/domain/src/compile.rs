@@ -1,0 +1,247 @@
+//! From a programme as written to a [`Programme`], or findings that name the field and say what to do.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use crate::Text;
+use crate::number::{Decimal, Ratio};
+use crate::programme::{BaseRule, Bonus, Caps, Condition, ExpiryRule, HoldRules, Level, Metric, Multiplier, Programme, TierPeriod, TierRules, UnknownAlias, WalletRules};
+use crate::time::{Millis, Period};
+
+/// A programme as written: texts and numbers read, nothing checked yet.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: Text,
+    pub zone: Text,
+    pub stores: Vec<(Text, Text)>,
+    pub notice_unknown_stores: bool,
+    pub wallet: WalletRules,
+    /// Currency and value as written; checked into `wallet.values`.
+    pub excluded: Vec<Text>,
+    pub rates: Vec<RateSource>,
+    pub multipliers: Vec<MultiplierSource>,
+    pub bonuses: Vec<BonusSource>,
+    pub purchase_cap: Option<i64>,
+    pub member_cap: Option<(Period, i64)>,
+    pub metric: Metric,
+    pub period: TierPeriod,
+    pub levels: Vec<Level>,
+    pub grace_days: i32,
+    pub soft_landing: bool,
+    pub aliases: BTreeMap<Text, UnknownAlias>,
+    pub holds: HoldRules,
+}
+
+/// An earn rule as written.
+#[derive(Clone, Debug)]
+pub struct RateSource {
+    pub id: Text,
+    pub priority: i32,
+    pub currency: crate::number::Currency,
+    pub points: Decimal,
+    pub when: ConditionSource,
+    pub text: Text,
+}
+
+/// A multiplier as written.
+#[derive(Clone, Debug)]
+pub struct MultiplierSource {
+    pub id: Text,
+    pub priority: i32,
+    pub factor: Decimal,
+    pub group: Option<Text>,
+    pub when: ConditionSource,
+    pub text: Text,
+}
+
+/// A bonus as written.
+#[derive(Clone, Debug)]
+pub struct BonusSource {
+    pub id: Text,
+    pub points: i64,
+    pub per_unit: bool,
+    pub when: ConditionSource,
+    pub text: Text,
+}
+
+/// Conditions as written: tiers by id.
+#[derive(Clone, Debug, Default)]
+pub struct ConditionSource {
+    pub when: Condition,
+    pub tiers: Vec<Text>,
+}
+
+/// What is wrong, where, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Path of the field as in the file: `earn.2.points`.
+    pub path: String,
+    pub text: String,
+}
+
+/// Most rules of one kind.
+const MAX_RULES: usize = 10_000;
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn say(&mut self, path: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Finding { path: path.into(), text: text.into() });
+    }
+
+    fn unless(&mut self, good: bool, path: impl Into<String>, text: &str) {
+        if !good {
+            self.say(path, text);
+        }
+    }
+}
+
+/// Checks the whole and compiles it.
+///
+/// # Errors
+/// Every finding, in the order of the file.
+pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Programme, Vec<Finding>> {
+    let mut findings = Findings(Vec::new());
+    let zone = read_zone(&mut findings, "zone", &source.zone);
+    let mut stores = BTreeMap::new();
+    for (store, name) in &source.stores {
+        let zone = read_zone(&mut findings, &format!("stores.{store}"), name);
+        stores.insert(store.clone(), zone);
+    }
+    wallet(&mut findings, &source.wallet);
+    let levels = &source.levels;
+    tiers(&mut findings, source);
+    let rates = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
+        f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
+        let when = condition(f, at, &rule.when, levels);
+        BaseRule { id: rule.id.clone(), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
+    });
+    findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
+    let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
+        f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
+        f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
+        let when = condition(f, at, &rule.when, levels);
+        Multiplier { id: rule.id.clone(), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
+    });
+    let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
+        f.unless(rule.points > 0, format!("{at}.points"), "a bonus gives at least 1");
+        let when = condition(f, at, &rule.when, levels);
+        Bonus { id: rule.id.clone(), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
+    });
+    findings.unless(source.purchase_cap.is_none_or(|cap| cap > 0), "caps.purchase", "a cap is above 0; leave it out for none");
+    findings.unless(source.member_cap.is_none_or(|(_, cap)| cap > 0), "caps.member.points", "a cap is above 0; leave it out for none");
+    findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
+    let holds = source.holds;
+    findings.unless(holds.ttl_ms >= 1_000 && holds.ttl_ms <= holds.max_ttl_ms, "holds.ttl_seconds", "at least 1 and at most max_ttl_seconds");
+    if !findings.0.is_empty() {
+        return Err(findings.0);
+    }
+    let mut programme = Programme {
+        version,
+        serves_from,
+        name: source.name.clone(),
+        zone,
+        stores,
+        notice_unknown_stores: source.notice_unknown_stores,
+        wallet: source.wallet.clone(),
+        excluded: source.excluded.clone(),
+        rates,
+        multipliers,
+        bonuses,
+        caps: Caps { purchase: source.purchase_cap, member: source.member_cap },
+        tiers: TierRules { metric: source.metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
+        aliases: source.aliases.clone(),
+        holds,
+    };
+    programme.rates.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
+    programme.multipliers.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
+    programme.bonuses.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(programme)
+}
+
+fn read_zone(findings: &mut Findings, path: &str, name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or_else(|_| {
+        findings.say(path, format!("{name:?} is not an IANA time zone; write one such as \"Europe/Berlin\""));
+        TimeZone::UTC
+    })
+}
+
+fn wallet(findings: &mut Findings, wallet: &WalletRules) {
+    findings.unless(wallet.decimals <= 3, "wallet.decimals", "a wallet has 0 to 3 decimals");
+    if let Some(ExpiryRule { months, .. }) = wallet.expiry {
+        findings.unless((0..=1_200).contains(&months), "wallet.expiry.months", "between 0 and 1200");
+    }
+    for (currency, value) in &wallet.values {
+        let path = format!("wallet.values.{}", currency.as_str());
+        findings.unless(value.num > 0 && *value != Ratio { num: 0, den: 1 }, path, "the worth of a point is above 0; leave the currency out instead");
+    }
+    findings.unless((0..=366).contains(&wallet.grace_days), "wallet.grace_days", "between 0 and 366");
+}
+
+fn tiers(findings: &mut Findings, source: &Source) {
+    let levels = &source.levels;
+    findings.unless(!levels.is_empty() && levels.len() <= 100, "tiers.level", "a programme has 1 to 100 tiers; the first has threshold 0");
+    findings.unless(levels.first().is_none_or(|level| level.threshold == 0), "tiers.level.0.threshold", "the first tier has threshold 0");
+    for (place, pair) in levels.windows(2).enumerate() {
+        let path = format!("tiers.level.{}.threshold", place + 1);
+        findings.unless(pair[0].threshold < pair[1].threshold, path, "thresholds rise from tier to tier");
+    }
+    for (place, level) in levels.iter().enumerate() {
+        let twice = levels[..place].iter().any(|other| other.id == level.id);
+        findings.unless(!twice, format!("tiers.level.{place}.id"), "another tier has this id");
+    }
+    findings.unless((0..=366).contains(&source.grace_days), "tiers.grace_days", "between 0 and 366");
+    if let TierPeriod::Rolling(before) = source.period {
+        findings.unless(before <= 36, "tiers.months_before", "at most 36");
+    }
+}
+
+/// One kind of rules: ids are unique and not empty, each is checked and compiled.
+fn rules<S: HasId, R>(findings: &mut Findings, kind: &str, sources: &[S], mut compile: impl FnMut(&mut Findings, &str, &S) -> R) -> Vec<R> {
+    findings.unless(sources.len() <= MAX_RULES, kind, "at most 10000 of one kind");
+    let mut ids = std::collections::BTreeSet::new();
+    let compiled = sources.iter().enumerate().map(|(place, source)| {
+        let at = format!("{kind}.{place}");
+        findings.unless(!source.id().is_empty() && source.id().len() <= 64, format!("{at}.id"), "an id has 1 to 64 characters");
+        findings.unless(ids.insert(source.id().clone()), format!("{at}.id"), "another rule of this kind has this id");
+        compile(findings, &at, source)
+    });
+    compiled.collect()
+}
+
+trait HasId {
+    fn id(&self) -> &Text;
+}
+
+impl HasId for RateSource {
+    fn id(&self) -> &Text {
+        &self.id
+    }
+}
+impl HasId for MultiplierSource {
+    fn id(&self) -> &Text {
+        &self.id
+    }
+}
+impl HasId for BonusSource {
+    fn id(&self) -> &Text {
+        &self.id
+    }
+}
+
+fn condition(findings: &mut Findings, at: &str, source: &ConditionSource, levels: &[Level]) -> Condition {
+    let mut when = source.when.clone();
+    for id in &source.tiers {
+        match levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok()) {
+            Some(place) => when.tiers.push(place),
+            None => findings.say(format!("{at}.tiers"), format!("there is no tier {id:?}; the tiers are in [[tiers.level]]")),
+        }
+    }
+    if let (Some(from), Some(until)) = (when.from, when.until) {
+        findings.unless(from < until, format!("{at}.until"), "a window ends after it begins");
+    }
+    findings.unless(when.min_spend.is_none_or(|(_, least)| least > 0), format!("{at}.min_spend"), "above 0, in minor units; leave it out for none");
+    findings.unless(when.min_quantity.is_none_or(|least| least > 0), format!("{at}.min_quantity"), "above 0; leave it out for none");
+    when
+}

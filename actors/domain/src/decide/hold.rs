@@ -1,0 +1,107 @@
+//! Holds (rule 12): place, confirm, cancel. What time ends is posted by the draft.
+
+use std::sync::Arc;
+
+use super::Draft;
+use crate::record::{Asked, Body, Event, HoldEnd, Record};
+use crate::wallet::Hold;
+use crate::{Code, Rejection};
+
+pub(super) fn place(draft: &mut Draft<'_>, asked: Asked, ttl_ms: Option<i64>) -> Result<Body, Rejection> {
+    let rules = draft.programme.holds;
+    let ttl = ttl_ms.unwrap_or(rules.ttl_ms);
+    if !(1_000..=rules.max_ttl_ms).contains(&ttl) {
+        let detail = format!("a hold lives between 1 and {} seconds", rules.max_ttl_ms / 1_000);
+        return Err(Rejection::new(Code::Invalid, "/ttl_seconds", &detail));
+    }
+    if draft.wallet().holds.len() >= rules.max_open {
+        let detail = format!("{} holds are open; confirm or cancel one first", rules.max_open);
+        return Err(Rejection::new(Code::TooManyHolds, "", &detail));
+    }
+    let (points, currency, value) = draft.priced(asked, "/points")?;
+    draft.enough(points, "/points")?;
+    for (lot, part) in draft.wallet().take(points) {
+        draft.emit(Event::Held { lot: lot.id, points: part });
+    }
+    Ok(Body::HoldPlaced { points, currency, value, expires_at: draft.now + ttl, asked })
+}
+
+pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
+    let placed = placed(seq, records)?;
+    let want = points.unwrap_or(placed);
+    if !(1..=placed).contains(&want) {
+        return Err(Rejection::new(Code::Invalid, "/points", &format!("the hold is of {placed} points; confirm between 1 and that")));
+    }
+    match open(draft, seq) {
+        Some(hold) => take(draft, &hold, want),
+        None => late(draft, seq, want, records)?,
+    }
+    Ok(Body::HoldConfirmed { hold: seq, points: want, asked: points })
+}
+
+/// A points tender that names a hold.
+pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, seq: u64, points: i64, field: &str) -> Result<(), Rejection> {
+    let Some(hold) = open(draft, seq) else {
+        return Err(Rejection::new(Code::HoldExpired, format!("{field}/hold"), "this hold is not open any more; place another, or tender without one"));
+    };
+    if points > hold.points {
+        let detail = format!("the amount takes {points} points and the hold has {}", hold.points);
+        return Err(Rejection::new(Code::InsufficientPoints, format!("{field}/amount"), &detail));
+    }
+    take(draft, &hold, points);
+    Ok(())
+}
+
+pub(super) fn cancel(draft: &mut Draft<'_>, seq: u64, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
+    placed(seq, records)?;
+    let hold = open(draft, seq).ok_or_else(|| Rejection::new(Code::HoldExpired, "", "this hold is over; there is nothing to cancel"))?;
+    draft.release(&hold, HoldEnd::Cancelled);
+    Ok(Body::HoldCancelled { hold: seq })
+}
+
+/// The points that a hold was placed for.
+fn placed(seq: u64, records: &[(u64, Arc<Record>)]) -> Result<i64, Rejection> {
+    let body = records.iter().find(|(number, _)| *number == seq).map(|(_, record)| &record.body);
+    match body {
+        Some(Body::HoldPlaced { points, .. }) => Ok(*points),
+        _ => Err(Rejection::new(Code::UnknownHold, "", "this member has no such hold")),
+    }
+}
+
+fn open(draft: &mut Draft<'_>, seq: u64) -> Option<Hold> {
+    draft.wallet().holds.iter().find(|hold| u64::from(hold.seq) == seq).cloned()
+}
+
+/// Redeems part of a hold, the first lots in the order of spending; the rest returns.
+fn take(draft: &mut Draft<'_>, hold: &Hold, points: i64) {
+    let mut left = points;
+    let mut rest = hold.clone();
+    for (lot, held) in &mut rest.lots {
+        let part = left.min(*held);
+        let Some(known) = draft.wallet().lot(*lot).copied() else { continue };
+        if part > 0 {
+            let (activated_at, expires_at) = (known.activated_at, known.expires_at);
+            draft.emit(Event::HeldSpent { hold: hold.seq, lot: *lot, points: part, activated_at, expires_at });
+            left -= part;
+            *held -= part;
+        }
+    }
+    rest.lots.retain(|(_, held)| *held > 0);
+    draft.release(&rest, HoldEnd::Confirmed);
+}
+
+/// A confirm after the hold's time takes the same number again, if available (rule 12).
+fn late(draft: &mut Draft<'_>, seq: u64, points: i64, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
+    let ended = records.iter().find(|(number, _)| *number == seq).is_some_and(|(_, record)| match record.body {
+        Body::HoldPlaced { expires_at, .. } => expires_at <= draft.now,
+        _ => false,
+    });
+    let over = Rejection::new(Code::HoldExpired, "", "this hold is over and its points are not available; place another");
+    if !ended || draft.member.ended_hold(seq) || draft.figures().available < points {
+        return Err(over);
+    }
+    draft.spend(points, "/points")?;
+    // Said once more, so that it is remembered as confirmed.
+    draft.emit(Event::HoldEnded { hold: u32::try_from(seq).unwrap_or(u32::MAX), end: HoldEnd::Confirmed });
+    Ok(())
+}

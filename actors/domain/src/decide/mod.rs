@@ -1,0 +1,110 @@
+//! One file per command. Each fills a [`Draft`]: the state as it is, and the events so far.
+
+mod adjust;
+mod draft;
+mod enrol;
+mod hold;
+mod purchase;
+mod redeem;
+mod repeat;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub use crate::decide::draft::Draft;
+use crate::command::{Ask, Command};
+use crate::keys::KeyKind;
+use crate::member::Member;
+use crate::programme::Programmes;
+use crate::record::Record;
+use crate::time::Millis;
+use crate::{Code, Rejection};
+
+/// What comes to a decision from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The node's clock.
+    pub now: Millis,
+    /// Every version this node has heard of.
+    pub programmes: &'a Programmes,
+}
+
+/// What a command comes to.
+#[derive(Debug)]
+pub enum Decision {
+    /// Append this.
+    Commit(Box<Record>),
+    /// `records[i]` answered it before.
+    Repeat(usize),
+    /// No.
+    Refuse(Rejection),
+}
+
+/// Records that [`decide`] must see: those that may have answered this request before, and those that
+/// it names.
+#[must_use]
+pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
+    let mut seqs: SmallVec<[u64; 2]> = SmallVec::new();
+    let mut add = |seq: u64| {
+        if !seqs.contains(&seq) {
+            seqs.push(seq);
+        }
+    };
+    if command.header != 0 {
+        // The low bits of a hash are a fingerprint of it.
+        #[expect(clippy::cast_possible_truncation)]
+        member.headers.find(command.header as u64).for_each(&mut add);
+    }
+    match &command.ask {
+        Ask::Purchase(purchase) => {
+            for fingerprint in purchase.keys.fingerprints(KeyKind::Purchase) {
+                member.keys.find(fingerprint).for_each(&mut add);
+            }
+        }
+        // A hold that is over: how it ended is asked of its record and of the one that ended it.
+        Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if *hold <= member.seq && *hold > 0 => add(*hold),
+        Ask::Enrol { .. } if member.exists() => add(1),
+        _ => {}
+    }
+    seqs
+}
+
+/// Decides. `records` are those that [`needs`] named, with their numbers.
+#[must_use]
+pub fn decide(member: &Member, command: &Command, context: &Context<'_>, records: &[(u64, Arc<Record>)]) -> Decision {
+    match repeat::find(command, records) {
+        Some(Ok(index)) => return Decision::Repeat(index),
+        Some(Err(rejection)) => return Decision::Refuse(rejection),
+        None => {}
+    }
+    match draft(member, command, context, records) {
+        Ok(record) => Decision::Commit(Box::new(record)),
+        Err(rejection) => Decision::Refuse(rejection),
+    }
+}
+
+/// The record that [`decide`] would commit; a quote calls it and writes nothing (rule 10).
+///
+/// # Errors
+/// The rejection that the command would meet.
+pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records: &[(u64, Arc<Record>)]) -> Result<Record, Rejection> {
+    if !member.exists() && !matches!(command.ask, Ask::Enrol { .. }) {
+        return Err(Rejection::new(Code::UnknownMember, "/member", "there is no such member; enrol it first"));
+    }
+    let mut draft = Draft::new(member, context)?;
+    draft.post_due();
+    let body = match &command.ask {
+        Ask::Enrol { aliases } => enrol::enrol(&mut draft, aliases)?,
+        Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase)?,
+        Ask::PlaceHold { asked, ttl_ms } => hold::place(&mut draft, *asked, *ttl_ms)?,
+        Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
+        Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
+        Ask::Redeem { asked } => redeem::redeem(&mut draft, *asked)?,
+        Ask::Adjust { points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *points, reason, *allow_debt, *write_off)?,
+    };
+    Ok(draft.record(command.header, body))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! A purchase: its points tenders first, then what it earns (rules 2, 4–6, 12, 14, 21).
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Draft, hold};
+use crate::basket::Basket;
+use crate::command::Purchase;
+use crate::earn::{Facts, earn};
+use crate::programme::{Metric, Programme};
+use crate::record::{Body, Event, Notice, Sale};
+use crate::time::{DAY_MS, Day, Millis, NEVER, expiry};
+use crate::{Code, Rejection};
+
+/// A till's clock may be this far ahead.
+const AHEAD: Millis = 10 * 60_000;
+/// A sale may be this far from noon of its business date.
+const OFF_NOON: Millis = 36 * 3_600_000;
+
+pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Body, Rejection> {
+    let basket = &purchase.basket;
+    if let Some((kind, hash)) = &purchase.alias
+        && !draft.member.held_alias(kind, *hash, basket.occurred_at)
+    {
+        return Err(Rejection::new(Code::UnknownAlias, "/member/alias", "no member held this alias when the sale happened"));
+    }
+    if basket.lines.iter().any(|line| line.returns.is_some()) {
+        return Err(Rejection::new(Code::NotSupported, "/lines", "exchanges are not supported yet; send the sold lines alone"));
+    }
+    // Rule 2: a late sale earns by the rules of its time.
+    let programme = draft.context.programmes.at(basket.occurred_at).unwrap_or(&draft.programme).clone();
+    clock(draft.now, &programme, basket)?;
+    if !programme.rates.iter().any(|rule| rule.currency == basket.currency) {
+        let detail = format!("no earn rule of the programme is in {:?}; add one, or send another currency", basket.currency);
+        return Err(Rejection::new(Code::NotSupported, "/currency", &detail));
+    }
+    let worth = basket.worth()?;
+    let burned = tenders(draft, basket)?;
+
+    let zone = programme.store_zone(&basket.store);
+    let day = Day::at(basket.occurred_at, zone);
+    let local = Day::at(basket.occurred_at, &programme.zone);
+    let (cap_period, room) = match programme.caps.member {
+        Some((period, most)) => {
+            let start = period.start(local);
+            let used = draft.member.room.iter().find(|(day, _)| *day == start).map_or(0, |(_, used)| *used);
+            (start, Some(most.saturating_sub(used).max(0)))
+        }
+        None => (local, None),
+    };
+    let tier = draft.member.tier.at(basket.occurred_at);
+    let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
+    issue(draft, &programme, basket.occurred_at, earned.points);
+    if room.is_some() && earned.points > 0 {
+        draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
+    }
+    let tier_period = draft.member.tier.period(&programme.tiers, local);
+    let metric = metric(draft, &programme, basket, day, &earned);
+    if metric != 0 {
+        draft.emit(Event::Metric { period: tier_period, amount: metric });
+        draft.upgrade();
+    }
+    let mut notices = smallvec::SmallVec::new();
+    let asked: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
+    if !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != asked {
+        notices.push(Notice::TendersDiffer);
+    }
+    if programme.notice_unknown_stores && !programme.stores.contains_key(&basket.store) {
+        notices.push(Notice::UnknownStore);
+    }
+    Ok(Body::Purchased(Box::new(Sale {
+        basket: basket.clone(),
+        keys: purchase.keys.clone(),
+        alias: purchase.alias.clone(),
+        programme: programme.version,
+        tier,
+        room,
+        cap_period,
+        tier_period,
+        day,
+        awards: earned.awards,
+        earned: earned.points,
+        pending: 0,
+        metric,
+        burned,
+        notices,
+    })))
+}
+
+fn clock(now: Millis, programme: &Programme, basket: &Basket) -> Result<(), Rejection> {
+    if basket.occurred_at > now.saturating_add(AHEAD) {
+        return Err(Rejection::new(Code::Clock, "/occurred_at", "this is more than 10 minutes ahead of this node; set the till's clock, or its zone"));
+    }
+    if let Some(business) = basket.business_date {
+        let zone = programme.store_zone(&basket.store);
+        let noon = business.start(zone).saturating_add(DAY_MS / 2);
+        if (basket.occurred_at - noon).abs() > OFF_NOON {
+            return Err(Rejection::new(Code::Clock, "/business_date", "the sale happened more than 36 hours off noon of its business date; send the date of the till's day"));
+        }
+    }
+    Ok(())
+}
+
+/// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned.
+fn tenders(draft: &mut Draft<'_>, basket: &Basket) -> Result<i64, Rejection> {
+    let mut burned = 0_i64;
+    for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
+        let field = format!("/tenders/{place}");
+        let points = draft.programme.points(tender.amount, basket.currency).ok_or_else(|| {
+            let detail = format!("points have no value in {:?}; take another tender", basket.currency);
+            Rejection::new(Code::CurrencyMismatch, format!("{field}/amount"), &detail)
+        })?;
+        match tender.hold {
+            Some(seq) => hold::confirm_for_tender(draft, seq, points, &field)?,
+            None => draft.spend(points, &format!("{field}/amount"))?,
+        }
+        burned = burned.saturating_add(points);
+    }
+    Ok(burned)
+}
+
+/// Issues what was earned; past its time already, it expires in the same commit (rule 2).
+fn issue(draft: &mut Draft<'_>, programme: &Programme, occurred_at: Millis, points: i64) {
+    let rule = programme.wallet.expiry;
+    let from = match rule {
+        Some(rule) if rule.from_activation => draft.now,
+        _ => occurred_at,
+    };
+    let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
+    if rule.is_some_and(|rule| rule.rolling) {
+        draft.emit(Event::ExpiryMoved { expires_at });
+    }
+    if points <= 0 {
+        return;
+    }
+    let lot = draft.new_lot();
+    draft.emit(Event::Issued { lot, points, unlock: None, activated_at: draft.now, expires_at });
+    if expires_at <= draft.now {
+        draft.emit(Event::Expired { lot, points, at: draft.now });
+    } else if draft.figures().debt > 0 {
+        draft.meet_debt();
+    }
+}
+
+fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, day: Day, earned: &crate::earn::Earned) -> i64 {
+    match programme.tiers.metric {
+        Metric::Points => earned.points,
+        Metric::Spend(currency) if currency == basket.currency => earned.eligible,
+        Metric::Spend(_) => 0,
+        Metric::Visits => {
+            // Part of the stored format: which stores of a day were visited.
+            #[expect(clippy::cast_possible_truncation)]
+            let store = xxh3_64(basket.store.as_bytes()) as u32;
+            let known = draft.member.tier.visits.iter().any(|(d, s, _)| *d == day && *s == store);
+            draft.emit(Event::Visit { day, store, count: 1 });
+            i64::from(!known)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Whether a request was answered before (rules 23, 24). Content is compared as parsed.
+
+use std::sync::Arc;
+
+use crate::basket::Basket;
+use crate::command::{Ask, Command, Purchase};
+use crate::record::{Body, Record, Sale};
+use crate::{Code, Rejection};
+
+/// `None`: it is new. `Some(Ok(i))`: `records[i]` answered it. `Some(Err)`: its key was used otherwise.
+pub(super) fn find(command: &Command, records: &[(u64, Arc<Record>)]) -> Option<Result<usize, Rejection>> {
+    let answered = |record: &Record| (command.header != 0 && record.header == command.header) || names(command, &record.body);
+    let mut found = records.iter().enumerate().filter(|(_, (_, record))| answered(record));
+    let (index, (_, record)) = found.next()?;
+    if found.next().is_some() {
+        return Some(Err(conflict("", "the keys of this request name two different things")));
+    }
+    Some(match differs(command, &record.body) {
+        None => Ok(index),
+        Some(field) => Err(conflict(&field, "this key was used before with another value here; send the first request again, or use a new key")),
+    })
+}
+
+fn conflict(field: &str, detail: &str) -> Rejection {
+    Rejection::new(Code::KeyConflict, field, detail)
+}
+
+/// Whether a key of the command is a key of the record.
+fn names(command: &Command, body: &Body) -> bool {
+    match (&command.ask, body) {
+        (Ask::Purchase(purchase), Body::Purchased(sale)) => {
+            let natural = purchase.keys.natural.is_some() && purchase.keys.natural == sale.keys.natural;
+            natural || (purchase.keys.transaction.is_some() && purchase.keys.transaction == sale.keys.transaction)
+        }
+        // An enrolment's key is the member's id itself.
+        (Ask::Enrol { .. }, Body::Enrolled { .. }) => true,
+        _ => false,
+    }
+}
+
+/// JSON pointer to the first thing that differs.
+fn differs(command: &Command, body: &Body) -> Option<String> {
+    let unless = |same: bool, field: &str| if same { None } else { Some(field.to_owned()) };
+    match (&command.ask, body) {
+        (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
+        (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
+        (Ask::PlaceHold { asked, .. }, Body::HoldPlaced { asked: before, .. }) | (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => {
+            unless(asked == before, "/points")
+        }
+        (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),
+        (Ask::CancelHold { hold }, Body::HoldCancelled { hold: before }) => unless(hold == before, ""),
+        (Ask::Adjust { points, reason, allow_debt, write_off }, Body::Adjusted { points: p, reason: r, allow_debt: d, write_off: w }) => {
+            unless(points == p, "/points").or(unless(reason == r, "/reason")).or(unless(allow_debt == d, "/allow_debt")).or(unless(write_off == w, "/write_off"))
+        }
+        // The key was used for another kind of request.
+        _ => Some(String::new()),
+    }
+}
+
+fn sale_differs(purchase: &Purchase, sale: &Sale) -> Option<String> {
+    let (a, b): (&Basket, &Basket) = (&purchase.basket, &sale.basket);
+    let fields = [
+        ("/sequence", purchase.keys.natural == sale.keys.natural),
+        ("/transaction_id", purchase.keys.transaction == sale.keys.transaction),
+        ("/source", a.source == b.source),
+        ("/store", a.store == b.store),
+        ("/till", a.till == b.till),
+        ("/channel", a.channel == b.channel),
+        ("/customer_group", a.customer_group == b.customer_group),
+        ("/occurred_at", a.occurred_at == b.occurred_at),
+        ("/business_date", a.business_date == b.business_date),
+        ("/currency", a.currency == b.currency),
+        ("/prices_include_tax", a.prices_include_tax == b.prices_include_tax),
+        ("/discounts", a.discounts == b.discounts),
+        ("/tenders", a.tenders == b.tenders),
+    ];
+    if let Some((field, _)) = fields.iter().find(|(_, same)| !same) {
+        return Some((*field).to_owned());
+    }
+    if a.lines.len() != b.lines.len() {
+        return Some("/lines".into());
+    }
+    let place = a.lines.iter().zip(&b.lines).position(|(a, b)| a != b)?;
+    Some(format!("/lines/{place}"))
+}

@@ -1,0 +1,163 @@
+//! Which request was answered by which record (rules 23, 24).
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::Text;
+use crate::time::{DAY_MS, Day, Millis};
+
+/// The keys of a purchase, return or void. Each one given is a key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Keys {
+    pub natural: Option<NaturalKey>,
+    pub transaction: Option<TransactionId>,
+}
+
+/// What names a receipt on the till's side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NaturalKey {
+    pub source: Text,
+    pub store: Text,
+    pub till: Text,
+    pub business_date: Day,
+    pub sequence: Text,
+}
+
+/// The source's own id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransactionId {
+    pub source: Text,
+    pub id: Text,
+}
+
+/// What a key names; part of it, so that a sale and its return may share a receipt's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    Purchase,
+    Return,
+    Void,
+}
+
+impl Keys {
+    /// Fingerprints of the keys given. Stored: the hash and its layout never change.
+    #[must_use]
+    pub fn fingerprints(&self, kind: KeyKind) -> smallvec::SmallVec<[u64; 3]> {
+        let kind: &[u8] = match kind {
+            KeyKind::Purchase => b"purchase",
+            KeyKind::Return => b"return",
+            KeyKind::Void => b"void",
+        };
+        let natural = self.natural.as_ref().map(|key| {
+            let day = key.business_date.0.to_le_bytes();
+            fingerprint(&[b"natural", kind, key.source.as_bytes(), key.store.as_bytes(), key.till.as_bytes(), &day, key.sequence.as_bytes()])
+        });
+        let transaction = self.transaction.as_ref().map(|key| fingerprint(&[b"transaction", kind, key.source.as_bytes(), key.id.as_bytes()]));
+        natural.into_iter().chain(transaction).collect()
+    }
+
+    /// Whether nothing was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.natural.is_none() && self.transaction.is_none()
+    }
+}
+
+/// xxh3-64 over the parts, each preceded by its length.
+#[must_use]
+pub fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let mut hash = Xxh3::new();
+    for part in parts {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.digest()
+}
+
+/// Entries of one page; a full page is sealed and never changes.
+pub const PAGE: usize = 512;
+/// How long an `Idempotency-Key` is remembered.
+pub const HEADER_DAYS: i64 = 30;
+
+/// Fingerprints and the records that answered them. Fingerprints can collide: the record itself is
+/// read back and compared before anything is concluded.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyIndex {
+    /// Sorted by fingerprint.
+    pub open: Page,
+    pub sealed: Vec<Arc<Page>>,
+    /// Sealed pages dropped so far: a page's number never changes.
+    pub dropped: u32,
+}
+
+/// A page: sorted fingerprints and, beside each, its record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    pub fingerprints: Vec<u64>,
+    pub seqs: Vec<u32>,
+    /// Time of the newest entry.
+    pub newest: Millis,
+}
+
+impl Page {
+    fn find(&self, fingerprint: u64) -> impl Iterator<Item = u64> {
+        let start = self.fingerprints.partition_point(|f| *f < fingerprint);
+        let same = self.fingerprints[start..].iter().take_while(move |f| **f == fingerprint);
+        same.zip(&self.seqs[start..]).map(|(_, seq)| u64::from(*seq))
+    }
+}
+
+impl KeyIndex {
+    /// Remembers that a record answered a key.
+    pub fn insert(&mut self, fingerprint: u64, seq: u64, at: Millis) {
+        let place = self.open.fingerprints.partition_point(|f| *f < fingerprint);
+        self.open.fingerprints.insert(place, fingerprint);
+        self.open.seqs.insert(place, u32::try_from(seq).unwrap_or(u32::MAX));
+        self.open.newest = self.open.newest.max(at);
+        if self.open.seqs.len() >= PAGE {
+            self.sealed.push(Arc::new(std::mem::take(&mut self.open)));
+        }
+    }
+
+    /// Records that may have answered it.
+    pub fn find(&self, fingerprint: u64) -> impl Iterator<Item = u64> {
+        self.sealed.iter().flat_map(move |page| page.find(fingerprint)).chain(self.open.find(fingerprint))
+    }
+
+    /// Forgets pages whose newest entry is older than [`HEADER_DAYS`] at `now`.
+    pub fn forget(&mut self, now: Millis) {
+        let old = self.sealed.iter().take_while(|page| page.newest < now - HEADER_DAYS * DAY_MS).count();
+        self.sealed.drain(..old);
+        self.dropped += u32::try_from(old).unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_fingerprints() {
+        let keys = Keys {
+            natural: Some(NaturalKey { source: "pos".into(), store: "367".into(), till: "4".into(), business_date: Day(20_000), sequence: "000173".into() }),
+            transaction: Some(TransactionId { source: "pos".into(), id: "31198570044".into() }),
+        };
+        let golden: [u64; 2] = [0x5dce_18c1_ae5e_ee1e, 0xf70d_9eca_0ed5_92e8];
+        assert_eq!(keys.fingerprints(KeyKind::Purchase)[..], golden);
+        assert_ne!(keys.fingerprints(KeyKind::Return)[..], golden);
+    }
+
+    #[test]
+    fn found_after_sealing_and_forgotten_after_thirty_days() {
+        let mut index = KeyIndex::default();
+        for seq in 1..=2_000_u64 {
+            index.insert(seq.wrapping_mul(0x9e37_79b9_7f4a_7c15), seq, 0);
+        }
+        assert_eq!(index.sealed.len(), 3);
+        for seq in [1, 512, 513, 2_000_u64] {
+            assert_eq!(index.find(seq.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect::<Vec<_>>(), [seq]);
+        }
+        index.forget(31 * DAY_MS);
+        assert_eq!((index.sealed.len(), index.dropped), (0, 3));
+    }
+}

@@ -1,0 +1,36 @@
+//! The points rules: pure, synchronous, total. No clock, no I/O, no randomness; `now` comes in.
+//!
+//! Rule numbers in this crate ("rule 16") are those of the rule book in `RULES.md` beside it.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`number`], [`time`], [`ids`] | exact decimals and fractions, zones and periods, names of things |
+//! | [`basket`] | what a till sends: lines, discounts, tenders, and what each line comes to |
+//! | [`programme`] | the compiled programme; [`compile`] makes it, with findings |
+//! | [`earn`] | base, multipliers, bonuses, caps, exact to the last fraction |
+//! | [`wallet`] | lots, holds, debt, `owed`: the fold of the events |
+//! | [`tier`], [`keys`] | the tier's metric and its periods; which request was answered by which record |
+//! | [`command`], [`record`], [`rejection`] | what is asked, what is appended, the closed list of noes |
+//! | [`member`] | the state of a member, its fold, its view |
+//! | [`decide`] | one file per command |
+
+pub mod basket;
+pub mod command;
+pub mod compile;
+pub mod decide;
+pub mod earn;
+pub mod ids;
+pub mod keys;
+pub mod member;
+pub mod number;
+pub mod programme;
+pub mod record;
+pub mod rejection;
+pub mod tier;
+pub mod time;
+pub mod wallet;
+
+pub use rejection::{Code, Rejection};
+
+/// Short text that is stored often and never grown.
+pub type Text = Box<str>;

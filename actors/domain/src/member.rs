@@ -1,0 +1,164 @@
+//! A member: the fold of its records, and what reads may see of it.
+
+use crate::keys::{KeyIndex, KeyKind};
+use crate::programme::Programme;
+use crate::record::{Alias, Body, Event, Figures, HoldEnd, Record};
+use crate::tier::Tier;
+use crate::time::{DAY_MS, Day, Millis};
+use crate::wallet::Wallet;
+
+/// An alias, and when it was the member's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holding {
+    pub alias: Alias,
+    pub from: Millis,
+    pub until: Option<Millis>,
+}
+
+/// The state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Member {
+    /// Number of the last record; 0 = not enrolled.
+    pub seq: u64,
+    /// Time of the last record.
+    pub last_at: Millis,
+    pub enrolled_at: Millis,
+    /// Programme version of the last record.
+    pub programme: u32,
+    pub aliases: Vec<Holding>,
+    pub wallet: Wallet,
+    pub tier: Tier,
+    /// First day of a period → points that count for the member's cap.
+    pub room: Vec<(Day, i64)>,
+    /// Natural keys and transaction ids.
+    pub keys: KeyIndex,
+    /// `Idempotency-Key`s.
+    pub headers: KeyIndex,
+    /// Holds that were confirmed or cancelled: a late confirm must not find them again.
+    pub ended_holds: Vec<u32>,
+    /// Last look for what can be let go of.
+    pub tidied_at: Millis,
+}
+
+/// How often old lots and periods are looked for.
+const TIDY_EVERY: Millis = 30 * DAY_MS;
+/// Room of a period is kept for late uploads (rule 2).
+const KEEP_ROOM_DAYS: i32 = 800;
+
+impl Member {
+    /// Whether there is such a member.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.seq > 0
+    }
+
+    /// The member's own now: never earlier than its last record (rule 2).
+    #[must_use]
+    pub fn now(&self, clock: Millis) -> Millis {
+        clock.max(self.last_at)
+    }
+
+    /// Whether an alias was this member's at an instant. A card is older than its enrolment: what was
+    /// bought before the first holding counts as held.
+    #[must_use]
+    pub fn held_alias(&self, kind: &str, hash: u128, at: Millis) -> bool {
+        let mut mine = self.aliases.iter().filter(|held| *held.alias.kind == *kind && held.alias.hash == hash);
+        mine.any(|held| held.until.is_none_or(|until| at < until))
+    }
+
+    /// Whether a hold was confirmed or cancelled. What ended by its time is not in this list.
+    #[must_use]
+    pub fn ended_hold(&self, hold: u64) -> bool {
+        self.ended_holds.iter().any(|seq| u64::from(*seq) == hold)
+    }
+
+    /// When something comes about by itself.
+    #[must_use]
+    pub fn next_due(&self, programme: &Programme) -> Millis {
+        self.wallet.next_due().min(self.tier.next_review(&programme.tiers, &programme.zone))
+    }
+
+    /// Folds a record in. Total: whatever a record says is taken as it is.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq += 1;
+        self.last_at = self.last_at.max(record.at);
+        self.programme = record.programme;
+        if record.header != 0 {
+            // The low bits of a hash are a fingerprint of it.
+            #[expect(clippy::cast_possible_truncation)]
+            self.headers.insert(record.header as u64, self.seq, record.at);
+            self.headers.forget(record.at);
+        }
+        match &record.body {
+            Body::Enrolled { aliases, day } => {
+                self.tier.enrolled = *day;
+                self.enrolled_at = record.at;
+                self.tidied_at = record.at;
+                self.aliases = aliases.iter().map(|alias| Holding { alias: alias.clone(), from: record.at, until: None }).collect();
+                self.tier.history.push((Millis::MIN, 0));
+            }
+            Body::Purchased(sale) => {
+                for fingerprint in sale.keys.fingerprints(KeyKind::Purchase) {
+                    self.keys.insert(fingerprint, self.seq, record.at);
+                }
+            }
+            Body::HoldPlaced { expires_at, .. } => self.wallet.open_hold(self.seq, *expires_at),
+            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } => {}
+        }
+        for event in &record.events {
+            self.wallet.apply(self.seq, event);
+            self.tier.apply(event);
+            if let Event::HoldEnded { hold, end: HoldEnd::Confirmed | HoldEnd::Cancelled } = event {
+                self.ended_holds.push(*hold);
+            }
+            if let Event::RoomUsed { period, points } = event {
+                match self.room.iter_mut().find(|(day, _)| day == period) {
+                    Some((_, used)) => *used += points,
+                    None => self.room.push((*period, *points)),
+                }
+            }
+        }
+        if record.at - self.tidied_at >= TIDY_EVERY {
+            self.tidied_at = record.at;
+            self.wallet.forget(record.at);
+            let newest = self.room.iter().map(|(day, _)| *day).max().unwrap_or_default();
+            self.room.retain(|(day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));
+        }
+    }
+}
+
+/// What reads see without asking the member, as long as `now < good_until`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct View {
+    pub seq: u64,
+    pub figures: Figures,
+    pub tier: u8,
+    /// First day of the tier's period, its metric, and its last day.
+    pub tier_period: Day,
+    pub tier_metric: i64,
+    pub tier_until: Day,
+    pub programme: u32,
+    pub enrolled_at: Millis,
+    pub good_until: Millis,
+}
+
+impl View {
+    /// Of a member that has nothing due at `now`.
+    #[must_use]
+    pub fn of(member: &Member, programme: &Programme, now: Millis) -> Self {
+        let today = Day::at(now, &programme.zone);
+        let period = member.tier.period(&programme.tiers, today);
+        let next = member.tier.next(&programme.tiers, period);
+        Self {
+            seq: member.seq,
+            figures: member.wallet.figures,
+            tier: member.tier.level,
+            tier_period: period,
+            tier_metric: member.tier.sum(&programme.tiers, period, &[]),
+            tier_until: next.plus(-1),
+            programme: programme.version,
+            enrolled_at: member.enrolled_at,
+            good_until: member.next_due(programme).min(next.start(&programme.zone)),
+        }
+    }
+}

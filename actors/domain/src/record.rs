@@ -1,0 +1,227 @@
+//! What one command appends: its content, its events, the figures after.
+
+use smallvec::SmallVec;
+
+use crate::Text;
+use crate::basket::Basket;
+use crate::earn::Award;
+use crate::ids::LotId;
+use crate::keys::Keys;
+use crate::number::Currency;
+use crate::time::{Day, Millis};
+
+/// One record: a sequence number, a frame. The answer, the stream's events and the statement's line
+/// are rendered from it alone, the first time and at every repeat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// The member's own now: never earlier than the record before it.
+    pub at: Millis,
+    /// Programme version that decided it.
+    pub programme: u32,
+    /// `Idempotency-Key`, as a hash over the API key and the header; 0 = none.
+    pub header: u128,
+    pub body: Body,
+    pub events: Vec<Event>,
+    pub after: Figures,
+    /// Tier held after it.
+    pub tier: u8,
+}
+
+/// What was asked and is needed to compare a repeat with, and to render the answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    Enrolled { aliases: Vec<Alias>, day: Day },
+    Purchased(Box<Sale>),
+    HoldPlaced { points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked },
+    HoldConfirmed { hold: u64, points: i64, asked: Option<i64> },
+    HoldCancelled { hold: u64 },
+    Redeemed { points: i64, currency: Option<Currency>, value: i64, asked: Asked },
+    Adjusted { points: i64, reason: Text, allow_debt: bool, write_off: bool },
+}
+
+/// How much a hold or redemption asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Points(i64),
+    Money(Currency, i64),
+}
+
+/// An alias: a kind and a hash of the value. The value itself is not kept, only its last characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alias {
+    pub kind: Text,
+    pub hash: u128,
+    pub tail: Text,
+}
+
+/// A sale.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sale {
+    pub basket: Basket,
+    pub keys: Keys,
+    /// Alias it was sent under, as (kind, hash).
+    pub alias: Option<(Text, u128)>,
+    pub programme: u32,
+    /// What the sale found: a return sees the same.
+    pub tier: u8,
+    pub room: Option<i64>,
+    /// First day of the period whose cap it used.
+    pub cap_period: Day,
+    /// First day of the tier period it counts for.
+    pub tier_period: Day,
+    /// Day in the store's zone.
+    pub day: Day,
+    pub awards: Vec<Award>,
+    pub earned: i64,
+    /// Of those, not yet unlocked.
+    pub pending: i64,
+    /// What it counted for the tier.
+    pub metric: i64,
+    /// Points burned by its tenders.
+    pub burned: i64,
+    pub notices: SmallVec<[Notice; 2]>,
+}
+
+/// Something a cashier may be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// The tenders do not add up to the lines (change, cash rounding, tips).
+    TendersDiffer,
+    /// The store is not in the programme: its zone was used.
+    UnknownStore,
+}
+
+/// A wallet's figures, in its smallest unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    pub available: i64,
+    pub pending: i64,
+    pub held: i64,
+    pub debt: i64,
+}
+
+/// When a pending lot unlocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unlock {
+    At(Millis),
+    /// Delivery of a line of its sale; reversed at the deadline.
+    Delivery { line: u16, deadline: Millis },
+    /// With the sale's last line: not before an instant; reversed at the deadline.
+    LastLine { not_before: Millis, deadline: Millis },
+}
+
+/// One movement or change. Each names the lots it touches (INV-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A new lot; pending when it has an unlock.
+    Issued { lot: LotId, points: i64, unlock: Option<Unlock>, activated_at: Millis, expires_at: Millis },
+    /// Pending points became active.
+    Activated { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// A pending lot now waits for something else.
+    Rescheduled { lot: LotId, unlock: Unlock },
+    /// Redeemed, by this record. Carries the lot's times, so that it can come back after the lot is gone.
+    Spent { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// Held by this record.
+    Held { lot: LotId, points: i64 },
+    /// A hold's points were redeemed.
+    HeldSpent { hold: u32, lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// A hold's points are free again.
+    Released { hold: u32, lot: LotId, points: i64 },
+    /// The hold is over.
+    HoldEnded { hold: u32, end: HoldEnd },
+    /// Past its time.
+    Expired { lot: LotId, points: i64, at: Millis },
+    /// Taken back by a return of its sale.
+    ClawedBack { lot: LotId, points: i64, pending: bool },
+    /// Expired points that a claim counted: no balance changes.
+    ExpiredCounted { lot: LotId, points: i64 },
+    /// Spent points came back to their lot.
+    Reinstated { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// More was taken than there was.
+    DebtRaised { points: i64 },
+    /// A lot's points met debt.
+    DebtRepaid { lot: LotId, points: i64 },
+    /// A return undid what its sale had repaid.
+    RepaymentUndone { lot: LotId, points: i64 },
+    /// Staff forgave debt.
+    DebtWrittenOff { points: i64 },
+    /// A claim that nothing met.
+    OwedRaised { sale: u32, points: i64 },
+    /// A lot's points met what its sale owed.
+    OwedMet { sale: u32, lot: LotId, points: i64 },
+    /// Taken by staff.
+    AdjustedDown { lot: LotId, points: i64 },
+    /// Rolling expiry moved every lot to at least this.
+    ExpiryMoved { expires_at: Millis },
+    /// Room of the member's cap used in a period; negative: freed by a return.
+    RoomUsed { period: Day, points: i64 },
+    /// The tier's metric of a period.
+    Metric { period: Day, amount: i64 },
+    /// Sales with something kept, on one store day.
+    Visit { day: Day, store: u32, count: i32 },
+    TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
+    /// The end of a period was looked at: reviews go on from this period.
+    TierReviewed { period: Day },
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoldEnd {
+    Confirmed,
+    Cancelled,
+    Expired,
+}
+
+/// Why a tier changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TierWhy {
+    Reached,
+    PeriodEnded,
+    Withdrawn,
+}
+
+impl Figures {
+    /// Folds one event in. Total: figures saturate, and the invariants say they never have to.
+    pub fn apply(&mut self, event: &Event) {
+        let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
+        match *event {
+            Event::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
+            Event::Issued { points, unlock: None, .. } | Event::Reinstated { points, .. } => add(&mut self.available, points),
+            Event::Activated { points, .. } => {
+                add(&mut self.pending, -points);
+                add(&mut self.available, points);
+            }
+            Event::Spent { points, .. }
+            | Event::Expired { points, .. }
+            | Event::ClawedBack { points, pending: false, .. }
+            | Event::OwedMet { points, .. }
+            | Event::AdjustedDown { points, .. } => add(&mut self.available, -points),
+            Event::ClawedBack { points, pending: true, .. } => add(&mut self.pending, -points),
+            Event::Held { points, .. } => {
+                add(&mut self.available, -points);
+                add(&mut self.held, points);
+            }
+            Event::Released { points, .. } => {
+                add(&mut self.held, -points);
+                add(&mut self.available, points);
+            }
+            Event::HeldSpent { points, .. } => add(&mut self.held, -points),
+            Event::DebtRaised { points } | Event::RepaymentUndone { points, .. } => add(&mut self.debt, points),
+            Event::DebtRepaid { points, .. } => {
+                add(&mut self.available, -points);
+                add(&mut self.debt, -points);
+            }
+            Event::DebtWrittenOff { points } => add(&mut self.debt, -points),
+            Event::Rescheduled { .. }
+            | Event::HoldEnded { .. }
+            | Event::ExpiredCounted { .. }
+            | Event::OwedRaised { .. }
+            | Event::ExpiryMoved { .. }
+            | Event::RoomUsed { .. }
+            | Event::Metric { .. }
+            | Event::Visit { .. }
+            | Event::TierChanged { .. }
+            | Event::TierReviewed { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Instants, local days, windows and periods in IANA zones.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+/// Milliseconds since 1970-01-01T00:00Z.
+pub type Millis = i64;
+
+/// A local calendar day, counted from 1970-01-01.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Day(pub i32);
+
+/// "Never" for an instant that is compared.
+pub const NEVER: Millis = i64::MAX;
+/// Milliseconds of 24 hours.
+pub const DAY_MS: Millis = 86_400_000;
+
+const EPOCH: Date = Date::constant(1970, 1, 1);
+
+impl Day {
+    /// The civil date; the ends of the calendar stand for what lies beyond it.
+    #[must_use]
+    pub fn date(self) -> Date {
+        EPOCH.checked_add(i64::from(self.0).days()).unwrap_or(if self.0 < 0 { Date::MIN } else { Date::MAX })
+    }
+
+    /// The day of a civil date.
+    #[must_use]
+    pub fn of(date: Date) -> Self {
+        let days = EPOCH.until(date).map_or(0, |span| span.get_days());
+        Self(i32::try_from(days).unwrap_or_default())
+    }
+
+    /// The local day of an instant.
+    #[must_use]
+    pub fn at(instant: Millis, zone: &TimeZone) -> Self {
+        Self::of(zone.to_datetime(timestamp(instant)).date())
+    }
+
+    /// The first instant of this day: in a gap the first valid one, in an overlap the earlier.
+    #[must_use]
+    pub fn start(self, zone: &TimeZone) -> Millis {
+        // Compatible: of two midnights the earlier, of none the one that the gap moves it to.
+        let midnight = self.date().at(0, 0, 0, 0);
+        zone.to_ambiguous_timestamp(midnight).compatible().map_or(NEVER, |start| start.as_millisecond())
+    }
+
+    /// Days later.
+    #[must_use]
+    pub fn plus(self, days: i32) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// Months later, clamped to the month's end.
+    #[must_use]
+    pub fn plus_months(self, months: i32) -> Self {
+        self.date().checked_add(i64::from(months).months()).map_or(self, Self::of)
+    }
+}
+
+/// A clamped timestamp.
+#[must_use]
+pub fn timestamp(instant: Millis) -> Timestamp {
+    Timestamp::from_millisecond(instant).unwrap_or(if instant < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// To what end an expiry date is rounded up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RoundUp {
+    /// Not rounded.
+    #[default]
+    Day,
+    /// To the last day of the month.
+    Month,
+    /// … of the quarter.
+    Quarter,
+    /// … of the half-year.
+    HalfYear,
+    /// … of the year.
+    Year,
+}
+
+/// Rule 4: the local day `months` after `from`, rounded up; points are valid until the *next* day starts.
+#[must_use]
+pub fn expiry(from: Millis, months: i32, round: RoundUp, zone: &TimeZone) -> Millis {
+    let day = Day::at(from, zone).plus_months(months);
+    let date = day.date();
+    let month = match round {
+        RoundUp::Day => return day.plus(1).start(zone),
+        RoundUp::Month => date.month(),
+        RoundUp::Quarter => (date.month() + 2) / 3 * 3,
+        RoundUp::HalfYear => (date.month() + 5) / 6 * 6,
+        RoundUp::Year => 12,
+    };
+    let last = Date::new(date.year(), month, 1).map_or(date, Date::last_of_month);
+    Day::of(last).plus(1).start(zone)
+}
+
+/// A calendar period.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Period {
+    /// A local day.
+    Day,
+    /// Monday to Sunday.
+    Week,
+    /// A calendar month.
+    Month,
+    /// A calendar year.
+    Year,
+}
+
+impl Period {
+    /// First day of the period that holds `day`.
+    #[must_use]
+    pub fn start(self, day: Day) -> Day {
+        let date = day.date();
+        match self {
+            Self::Day => day,
+            Self::Week => day.plus(-i32::from(date.weekday().to_monday_zero_offset())),
+            Self::Month => Day::of(date.first_of_month()),
+            Self::Year => Day::of(date.first_of_year()),
+        }
+    }
+
+    /// First day of the period after the one that starts at `start`.
+    #[must_use]
+    pub fn next(self, start: Day) -> Day {
+        match self {
+            Self::Day => start.plus(1),
+            Self::Week => start.plus(7),
+            Self::Month => start.plus_months(1),
+            Self::Year => start.plus_months(12),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).expect("bundled zone")
+    }
+
+    fn at(text: &str) -> Millis {
+        text.parse::<Timestamp>().expect("timestamp").as_millisecond()
+    }
+
+    #[test]
+    fn rule_04_expiry_clamps_rounds_and_starts_the_next_day() {
+        let berlin = zone("Europe/Berlin");
+        let expires = |from: &str, months, round| timestamp(expiry(at(from), months, round, &berlin)).to_string();
+        // 31 January + 1 month = 28 February, valid through that day.
+        assert_eq!(expires("2026-01-31T12:00:00Z", 1, RoundUp::Day), "2026-02-28T23:00:00Z");
+        assert_eq!(expires("2028-01-31T12:00:00Z", 1, RoundUp::Day), "2028-02-29T23:00:00Z");
+        assert_eq!(expires("2026-02-10T12:00:00Z", 12, RoundUp::Quarter), "2027-03-31T22:00:00Z");
+        assert_eq!(expires("2026-07-10T12:00:00Z", 0, RoundUp::HalfYear), "2026-12-31T23:00:00Z");
+        assert_eq!(expires("2026-07-10T12:00:00Z", 6, RoundUp::Year), "2027-12-31T23:00:00Z");
+        // 23:30Z is already the next day in Berlin.
+        assert_eq!(expires("2026-03-30T23:30:00Z", 0, RoundUp::Day), "2026-03-31T22:00:00Z");
+    }
+
+    #[test]
+    fn rule_03_a_day_that_starts_in_a_gap_starts_at_the_first_valid_instant() {
+        // Lebanon moves its clocks at midnight.
+        let beirut = zone("Asia/Beirut");
+        let day = Day::of(Date::constant(2026, 3, 29));
+        assert_eq!(timestamp(day.start(&beirut)).to_string(), "2026-03-28T22:00:00Z");
+        assert_eq!(Day::at(day.start(&beirut), &beirut), day);
+        // Samoa had no 30 December 2011: the "day" starts when the next one does.
+        let apia = zone("Pacific/Apia");
+        let missing = Day::of(Date::constant(2011, 12, 30));
+        assert_eq!(missing.start(&apia), missing.plus(1).start(&apia));
+    }
+
+    #[test]
+    fn periods() {
+        let day = Day::of(Date::constant(2026, 11, 25));
+        let starts = [Period::Day, Period::Week, Period::Month, Period::Year].map(|p| p.start(day).date().to_string());
+        assert_eq!(starts, ["2026-11-25", "2026-11-23", "2026-11-01", "2026-01-01"]);
+        assert_eq!(Period::Month.next(Period::Month.start(day)).date().to_string(), "2026-12-01");
+    }
+}

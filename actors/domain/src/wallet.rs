@@ -1,0 +1,255 @@
+//! Lots, holds, `owed`: the fold of the events that move points.
+//!
+//! Three places for a lot. `live`: active, with points that nothing holds, in the order of spending
+//! (rule 11), so that its first is the next to expire. `waiting`: pending. `rest`: spent, expired or
+//! wholly held; kept while a return, a release or a reversal may still come to it.
+
+use smallvec::SmallVec;
+
+use crate::ids::LotId;
+use crate::record::{Event, Figures, HoldEnd, Unlock};
+use crate::time::{DAY_MS, Millis, NEVER};
+
+/// Points with one expiry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lot {
+    pub id: LotId,
+    pub activated_at: Millis,
+    /// Valid while `now < expires_at`; [`NEVER`] for never.
+    pub expires_at: Millis,
+    /// Points in it, held ones included.
+    pub left: i64,
+    /// Of those, held.
+    pub held: i64,
+    /// Points of it that met debt.
+    pub repaid: i64,
+    /// Points of it that expired and no claim has counted.
+    pub expired: i64,
+}
+
+impl Lot {
+    /// What can be taken.
+    #[must_use]
+    pub fn free(&self) -> i64 {
+        self.left - self.held
+    }
+
+    fn order(&self) -> (Millis, Millis, LotId) {
+        (self.expires_at, self.activated_at, self.id)
+    }
+}
+
+/// Points set aside for one redemption.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// The record that placed it.
+    pub seq: u32,
+    pub points: i64,
+    pub expires_at: Millis,
+    pub lots: SmallVec<[(LotId, i64); 2]>,
+}
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wallet {
+    pub live: Vec<Lot>,
+    pub waiting: Vec<(Lot, Unlock)>,
+    /// By lot id.
+    pub rest: Vec<Lot>,
+    pub holds: Vec<Hold>,
+    /// Sale → points that its claims left unmet (rule 18).
+    pub owed: Vec<(u32, i64)>,
+    pub figures: Figures,
+}
+
+/// A spent lot leaves after this long: the usual window in which goods come back.
+const KEEP_SPENT: Millis = 90 * DAY_MS;
+/// A lot that a claim may still count as expired or repaid leaves after this long.
+const KEEP_COUNTED: Millis = 400 * DAY_MS;
+
+impl Wallet {
+    /// When something comes about by itself: an expiry, an unlock, the end of a hold.
+    #[must_use]
+    pub fn next_due(&self) -> Millis {
+        let expiry = self.live.first().map_or(NEVER, |lot| lot.expires_at);
+        let unlock = self.waiting.iter().map(|(_, unlock)| due(*unlock)).min().unwrap_or(NEVER);
+        let hold = self.holds.iter().map(|hold| hold.expires_at).min().unwrap_or(NEVER);
+        expiry.min(unlock).min(hold)
+    }
+
+    /// Takes up to `points` from the free active lots in the order of spending.
+    #[must_use]
+    pub fn take(&self, points: i64) -> Vec<(Lot, i64)> {
+        let mut left = points;
+        let mut taken = Vec::new();
+        for lot in &self.live {
+            if left == 0 {
+                break;
+            }
+            let part = left.min(lot.free());
+            taken.push((*lot, part));
+            left -= part;
+        }
+        taken
+    }
+
+    /// A lot, wherever it is.
+    #[must_use]
+    pub fn lot(&self, id: LotId) -> Option<&Lot> {
+        let rest = self.rest.binary_search_by_key(&id, |lot| lot.id).ok().map(|at| &self.rest[at]);
+        rest.or_else(|| self.live.iter().find(|lot| lot.id == id)).or_else(|| self.waiting.iter().map(|(lot, _)| lot).find(|lot| lot.id == id))
+    }
+
+    /// Folds one event in. `seq` is the record's number. Total.
+    pub fn apply(&mut self, seq: u64, event: &Event) {
+        self.figures.apply(event);
+        match *event {
+            Event::Issued { lot, points, unlock, activated_at, expires_at } => {
+                let lot = Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 };
+                match unlock {
+                    Some(unlock) => self.waiting.push((lot, unlock)),
+                    None => self.place(lot),
+                }
+            }
+            Event::Activated { lot, activated_at, expires_at, .. } => {
+                if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
+                    let (lot, _) = self.waiting.remove(at);
+                    self.place(Lot { activated_at, expires_at, ..lot });
+                }
+            }
+            Event::Rescheduled { lot, unlock } => {
+                if let Some(waiting) = self.waiting.iter_mut().find(|(waiting, _)| waiting.id == lot) {
+                    waiting.1 = unlock;
+                }
+            }
+            Event::Spent { lot, points, .. } | Event::AdjustedDown { lot, points } => self.change(lot, |lot| lot.left -= points),
+            Event::Held { lot, points } => {
+                self.change(lot, |lot| lot.held += points);
+                let seq = u32::try_from(seq).unwrap_or(u32::MAX);
+                if let Some(hold) = self.holds.iter_mut().find(|hold| hold.seq == seq) {
+                    hold.points += points;
+                    hold.lots.push((lot, points));
+                }
+            }
+            Event::HeldSpent { hold, lot, points, .. } => {
+                self.unhold(hold, lot, points);
+                self.change(lot, |lot| {
+                    lot.held -= points;
+                    lot.left -= points;
+                });
+            }
+            Event::Released { hold, lot, points } => {
+                self.unhold(hold, lot, points);
+                self.change(lot, |lot| lot.held -= points);
+            }
+            Event::HoldEnded { hold, end: HoldEnd::Confirmed | HoldEnd::Cancelled | HoldEnd::Expired } => self.holds.retain(|open| open.seq != hold),
+            Event::Expired { lot, points, .. } => self.change(lot, |lot| {
+                lot.left -= points;
+                lot.expired += points;
+            }),
+            Event::ClawedBack { lot, points, pending: true } => {
+                for (waiting, _) in self.waiting.iter_mut().filter(|(waiting, _)| waiting.id == lot) {
+                    waiting.left -= points;
+                }
+                self.waiting.retain(|(waiting, _)| waiting.left > 0);
+            }
+            Event::ClawedBack { lot, points, pending: false } => self.change(lot, |lot| lot.left -= points),
+            Event::ExpiredCounted { lot, points } => self.change(lot, |lot| lot.expired -= points),
+            Event::Reinstated { lot, points, activated_at, expires_at } => {
+                if self.lot(lot).is_none() {
+                    self.place(Lot { id: lot, activated_at, expires_at, left: 0, held: 0, repaid: 0, expired: 0 });
+                }
+                self.change(lot, |lot| {
+                    lot.left += points;
+                    lot.expires_at = expires_at;
+                });
+            }
+            Event::DebtRepaid { lot, points } => self.change(lot, |lot| {
+                lot.left -= points;
+                lot.repaid += points;
+            }),
+            Event::RepaymentUndone { lot, points } => self.change(lot, |lot| lot.repaid -= points),
+            Event::OwedRaised { sale, points } => self.owe(sale, points),
+            Event::OwedMet { sale, lot, points } => {
+                self.change(lot, |lot| lot.left -= points);
+                self.owe(sale, -points);
+            }
+            Event::ExpiryMoved { expires_at } => {
+                for lot in self.live.iter_mut().chain(self.waiting.iter_mut().map(|(lot, _)| lot)).chain(&mut self.rest) {
+                    lot.expires_at = lot.expires_at.max(expires_at);
+                }
+                self.live.sort_by_key(Lot::order);
+            }
+            Event::DebtRaised { .. }
+            | Event::DebtWrittenOff { .. }
+            | Event::RoomUsed { .. }
+            | Event::Metric { .. }
+            | Event::Visit { .. }
+            | Event::TierChanged { .. }
+            | Event::TierReviewed { .. } => {}
+        }
+    }
+
+    /// Opens a hold; the [`Event::Held`] of the same record fill it.
+    pub fn open_hold(&mut self, seq: u64, expires_at: Millis) {
+        self.holds.push(Hold { seq: u32::try_from(seq).unwrap_or(u32::MAX), points: 0, expires_at, lots: SmallVec::new() });
+    }
+
+    /// Lets go of lots that nothing can come back to.
+    pub fn forget(&mut self, now: Millis) {
+        self.rest.retain(|lot| {
+            let keep = if lot.repaid > 0 || lot.expired > 0 { KEEP_COUNTED } else { KEEP_SPENT };
+            lot.left > 0 || lot.activated_at > now - keep
+        });
+    }
+
+    fn owe(&mut self, sale: u32, points: i64) {
+        match self.owed.iter_mut().find(|(seq, _)| *seq == sale) {
+            Some((_, owed)) => *owed += points,
+            None => self.owed.push((sale, points)),
+        }
+        self.owed.retain(|(_, owed)| *owed > 0);
+    }
+
+    fn unhold(&mut self, hold: u32, lot: LotId, points: i64) {
+        for open in self.holds.iter_mut().filter(|open| open.seq == hold) {
+            open.points -= points;
+            for (_, held) in open.lots.iter_mut().filter(|(id, _)| *id == lot) {
+                *held -= points;
+            }
+            open.lots.retain(|(_, held)| *held > 0);
+        }
+    }
+
+    /// Changes a lot and puts it where it then belongs.
+    fn change(&mut self, id: LotId, change: impl FnOnce(&mut Lot)) {
+        let mut lot = if let Some(at) = self.live.iter().position(|lot| lot.id == id) {
+            self.live.remove(at)
+        } else if let Ok(at) = self.rest.binary_search_by_key(&id, |lot| lot.id) {
+            self.rest.remove(at)
+        } else {
+            return;
+        };
+        change(&mut lot);
+        self.place(lot);
+    }
+
+    fn place(&mut self, lot: Lot) {
+        if lot.free() > 0 {
+            let at = self.live.partition_point(|other| other.order() < lot.order());
+            self.live.insert(at, lot);
+        } else {
+            let at = self.rest.partition_point(|other| other.id < lot.id);
+            self.rest.insert(at, lot);
+        }
+    }
+}
+
+/// When an unlock comes about by itself, if only as its deadline.
+#[must_use]
+pub fn due(unlock: Unlock) -> Millis {
+    match unlock {
+        Unlock::At(at) => at,
+        Unlock::Delivery { deadline, .. } | Unlock::LastLine { deadline, .. } => deadline,
+    }
+}

@@ -1,0 +1,178 @@
+//! The index's database: a cache of the log.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use tessera_storage::tail::{Entry, Window};
+use tessera_storage::{EntityKey, Offset, Page, Seq, ShardId, Snapshot, StoreError};
+
+use crate::log::{corrupt, explain};
+use crate::rows;
+
+/// The `index/` database.
+#[derive(Clone)]
+pub struct Index {
+    db: Database,
+    runs: Keyspace,
+    snapshots: Keyspace,
+    progress: Keyspace,
+}
+
+impl Index {
+    /// Opens it, or makes it anew when it cannot be opened or was marked as damaged.
+    ///
+    /// # Errors
+    /// `Fatal` when it can neither be opened nor made.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let marker = path.with_extension("damaged");
+        let fatal = |e: std::io::Error| StoreError::Fatal(format!("the index in {} cannot be rebuilt: {e}", path.display()));
+        if marker.exists() {
+            remove(path).map_err(fatal)?;
+            std::fs::remove_file(&marker).map_err(fatal)?;
+            tracing::warn!("the index was marked as damaged: it is rebuilt from the log");
+        }
+        match Self::try_open(path) {
+            Ok(index) => Ok(index),
+            Err(error) => {
+                tracing::warn!(error = %explain(&error), "the index cannot be opened: it is rebuilt from the log");
+                remove(path).map_err(fatal)?;
+                Self::try_open(path).map_err(|e| StoreError::Fatal(format!("the index in {} cannot be made: {}", path.display(), explain(&e))))
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> fjall::Result<Self> {
+        let db = Database::builder(path).worker_threads(1).cache_size(32 << 20).open()?;
+        let runs = db.keyspace("runs", KeyspaceCreateOptions::default)?;
+        let snapshots = db.keyspace("snapshots", KeyspaceCreateOptions::default)?;
+        let progress = db.keyspace("progress", KeyspaceCreateOptions::default)?;
+        Ok(Self { db, runs, snapshots, progress })
+    }
+
+    /// Up to which offset a shard is indexed.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn indexed(&self, shard: ShardId) -> Result<Offset, StoreError> {
+        let value = self.progress.get(shard.0.to_be_bytes()).map_err(|e| corrupt(&e))?;
+        match value {
+            None => Ok(0),
+            Some(value) => match <[u8; 16]>::try_from(&value[..]) {
+                Ok(bytes) => {
+                    let (offset, crc) = bytes.split_at(8);
+                    if u64::from(crc32c::crc32c(offset)).to_le_bytes() != crc {
+                        return Err(StoreError::Corrupt("index progress".into()));
+                    }
+                    Ok(Offset::from_le_bytes(offset.try_into().unwrap_or_default()))
+                }
+                Err(_) => Err(StoreError::Corrupt("index progress".into())),
+            },
+        }
+    }
+
+    /// Writes a window: one run per entity changed, and the progress of its shards, in one batch.
+    ///
+    /// # Errors
+    /// `Fatal` when it cannot be written.
+    pub fn write_window(&self, window: &Window) -> Result<(), StoreError> {
+        let mut batch = self.db.batch();
+        for (entity, entries) in &window.entries {
+            // A window of one busy member is cut, so that no value grows with it.
+            for run in entries.chunks(1_024) {
+                batch.insert(&self.runs, rows::run_key(entity, run[0].seq), rows::encode_run(run));
+            }
+        }
+        for (shard, next) in &window.next {
+            let offset = next.to_le_bytes();
+            let crc = u64::from(crc32c::crc32c(&offset)).to_le_bytes();
+            batch.insert(&self.progress, shard.0.to_be_bytes(), [offset, crc].concat());
+        }
+        batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
+    }
+
+    /// Writes the pages of snapshots. The core page names the sequence number.
+    ///
+    /// # Errors
+    /// `Fatal` when it cannot be written.
+    pub fn write_snapshots(&self, snapshots: &HashMap<EntityKey, Snapshot>) -> Result<(), StoreError> {
+        let mut batch = self.db.batch();
+        for (entity, snapshot) in snapshots {
+            for page in &snapshot.pages {
+                let mut value = Vec::with_capacity(page.bytes.len() + 8);
+                value.extend_from_slice(&snapshot.seq.to_le_bytes());
+                value.extend_from_slice(&page.bytes);
+                batch.insert(&self.snapshots, page_key(entity, page.number), value);
+            }
+        }
+        batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
+    }
+
+    /// The newest snapshot; empty when there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` when a page cannot be read.
+    pub fn snapshot(&self, entity: &EntityKey) -> Result<Snapshot, StoreError> {
+        let mut found = Snapshot::default();
+        let range = page_key(entity, 0)..=page_key(entity, u32::MAX);
+        for item in self.db.snapshot().range(&self.snapshots, range) {
+            let (key, value) = item.into_inner().map_err(|e| corrupt(&e))?;
+            let number = key.get(EntityKey::LEN..).and_then(|n| n.try_into().ok()).map(u32::from_be_bytes);
+            let (Some(number), Some((seq, bytes))) = (number, value.split_first_chunk::<8>()) else {
+                return Err(StoreError::Corrupt("a snapshot page".into()));
+            };
+            if number == 0 {
+                found.seq = Seq::from_le_bytes(*seq);
+            }
+            found.pages.push(Page { number, bytes: Bytes::copy_from_slice(bytes) });
+        }
+        Ok(found)
+    }
+
+    /// Where the records `from ..= to` of an entity lie, as far as indexed.
+    ///
+    /// # Errors
+    /// `Corrupt` when a run is damaged.
+    pub fn entries(&self, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<Entry>, StoreError> {
+        let snapshot = self.db.snapshot();
+        // The run that holds `from` starts at or before it.
+        let before = snapshot.range(&self.runs, rows::run_key(entity, 0)..=rows::run_key(entity, from)).next_back();
+        let first = match before {
+            Some(item) => {
+                let key = item.key().map_err(|e| corrupt(&e))?;
+                key.get(EntityKey::LEN..).and_then(|n| n.try_into().ok()).map_or(from, Seq::from_be_bytes)
+            }
+            None => from,
+        };
+        let mut found = Vec::new();
+        for item in snapshot.range(&self.runs, rows::run_key(entity, first)..=rows::run_key(entity, to)) {
+            let value = item.value().map_err(|e| corrupt(&e))?;
+            let run = rows::decode_run(&value).ok_or_else(|| StoreError::Corrupt("an index run".into()))?;
+            found.extend(run.into_iter().filter(|entry| (from..=to).contains(&entry.seq)));
+        }
+        Ok(found)
+    }
+
+    /// Syncs what was written. Only done when a folder is closed, to save reading the log again.
+    ///
+    /// # Errors
+    /// `Fatal` when it cannot be synced.
+    pub fn persist(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(|e| StoreError::Fatal(explain(&e)))
+    }
+}
+
+fn page_key(entity: &EntityKey, number: u32) -> [u8; EntityKey::LEN + 4] {
+    let mut key = [0; EntityKey::LEN + 4];
+    key[..EntityKey::LEN].copy_from_slice(&entity.0);
+    key[EntityKey::LEN..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
