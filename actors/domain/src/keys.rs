@@ -142,7 +142,7 @@ mod tests {
             natural: Some(NaturalKey { source: "pos".into(), store: "367".into(), till: "4".into(), business_date: Day(20_000), sequence: "000173".into() }),
             transaction: Some(TransactionId { source: "pos".into(), id: "31198570044".into() }),
         };
-        let golden: [u64; 2] = [0x5dce_18c1_ae5e_ee1e, 0xf70d_9eca_0ed5_92e8];
+        let golden: [u64; 2] = [3_573_508_850_000_041_109, 76_920_976_467_905_414];
         assert_eq!(keys.fingerprints(KeyKind::Purchase)[..], golden);
         assert_ne!(keys.fingerprints(KeyKind::Return)[..], golden);
     }

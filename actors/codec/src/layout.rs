@@ -1,0 +1,176 @@
+//! The frozen layouts, version 1. What has shipped never changes: a new field is a new version of the
+//! type, with a reader for the old one.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::earn::{Award, Source};
+use tessera_domain::ids::LotId;
+use tessera_domain::keys::{KeyIndex, Keys, NaturalKey, Page, TransactionId};
+use tessera_domain::member::{Holding, Member};
+use tessera_domain::number::{Currency, Decimal};
+use tessera_domain::record::{Alias, Asked, Body, Event, Figures, HoldEnd, Notice, Record, Sale, TierWhy, Unlock};
+use tessera_domain::tier::Tier;
+use tessera_domain::time::Day;
+use tessera_domain::wallet::{Hold, Lot, Wallet};
+
+use crate::wire::{Wire, frozen_enum, frozen_struct};
+
+impl Wire for Currency {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.bytes().iter().try_for_each(|byte| byte.put(to))
+    }
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        let code = [u8::get(from)?, u8::get(from)?, u8::get(from)?];
+        let text = std::str::from_utf8(&code).map_err(|_| DecodeError::Other("not a currency"))?;
+        Self::from_str(text).map_err(DecodeError::Other)
+    }
+}
+
+frozen_struct!(Day { 0 });
+frozen_struct!(Decimal { 0 });
+frozen_struct!(LotId { seq, n });
+frozen_struct!(Figures { available, pending, held, debt });
+frozen_struct!(Alias { kind, hash, tail });
+frozen_struct!(NaturalKey { source, store, till, business_date, sequence });
+frozen_struct!(TransactionId { source, id });
+frozen_struct!(Keys { natural, transaction });
+frozen_struct!(ReturnOf { sale, line });
+frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, discount, tax, voided, returns });
+frozen_struct!(HeadDiscount { amount, lines });
+frozen_struct!(Tender { kind, amount, hold, lines });
+frozen_struct!(Basket {
+    source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders,
+});
+frozen_struct!(Award { line, source, points });
+frozen_struct!(Sale {
+    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, burned, notices,
+});
+frozen_struct!(Record { at, programme, header, body, events, after, tier });
+
+frozen_enum!(LineKind {
+    0 => Goods {}, 1 => Service {}, 2 => GiftCard {}, 3 => Deposit {}, 4 => Fee {}, 5 => Donation {}, 6 => Return {},
+});
+frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap {}, 4 => MemberCap {} });
+frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {} });
+frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
+frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
+frozen_enum!(TierWhy { 0 => Reached {}, 1 => PeriodEnded {}, 2 => Withdrawn {} });
+frozen_enum!(Unlock { 0 => At { 0: at }, 1 => Delivery { line, deadline }, 2 => LastLine { not_before, deadline } });
+frozen_enum!(Body {
+    1 => Enrolled { aliases, day },
+    2 => Purchased { 0: sale },
+    3 => HoldPlaced { points, currency, value, expires_at, asked },
+    4 => HoldConfirmed { hold, points, asked },
+    5 => HoldCancelled { hold },
+    6 => Redeemed { points, currency, value, asked },
+    7 => Adjusted { points, reason, allow_debt, write_off },
+});
+frozen_enum!(Event {
+    1 => Issued { lot, points, unlock, activated_at, expires_at },
+    2 => Activated { lot, points, activated_at, expires_at },
+    3 => Rescheduled { lot, unlock },
+    4 => Spent { lot, points, activated_at, expires_at },
+    5 => Held { lot, points },
+    6 => HeldSpent { hold, lot, points, activated_at, expires_at },
+    7 => Released { hold, lot, points },
+    8 => HoldEnded { hold, end },
+    9 => Expired { lot, points, at },
+    10 => ClawedBack { lot, points, pending },
+    11 => ExpiredCounted { lot, points },
+    12 => Reinstated { lot, points, activated_at, expires_at },
+    13 => DebtRaised { points },
+    14 => DebtRepaid { lot, points },
+    15 => RepaymentUndone { lot, points },
+    16 => DebtWrittenOff { points },
+    17 => OwedRaised { sale, points },
+    18 => OwedMet { sale, lot, points },
+    19 => AdjustedDown { lot, points },
+    20 => ExpiryMoved { expires_at },
+    21 => RoomUsed { period, points },
+    22 => Metric { period, amount },
+    23 => Visit { day, store, count },
+    24 => TierChanged { from, to, at, why },
+    25 => TierReviewed { period },
+});
+
+// The snapshot of a member.
+frozen_struct!(Page { fingerprints, seqs, newest });
+frozen_struct!(Holding { alias, from, until });
+frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired });
+frozen_struct!(Hold { seq, points, expires_at, lots });
+frozen_struct!(Wallet { live, waiting, rest, holds, owed, figures });
+frozen_struct!(Tier { level, history, metric, visits, reviewed, enrolled });
+
+/// How many sealed pages stand beside a core page, and how many were dropped before them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// Of natural keys and transaction ids.
+    pub keys: (u32, u32),
+    /// Of request headers.
+    pub headers: (u32, u32),
+}
+
+/// A core page as read: the member without its sealed key pages.
+pub(crate) struct Core(pub(crate) Member, pub(crate) Sealed);
+
+impl Wire for Member {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.seq.put(to)?;
+        self.last_at.put(to)?;
+        self.enrolled_at.put(to)?;
+        self.programme.put(to)?;
+        self.aliases.put(to)?;
+        self.wallet.put(to)?;
+        self.tier.put(to)?;
+        self.room.put(to)?;
+        self.ended_holds.put(to)?;
+        self.tidied_at.put(to)?;
+        for index in [&self.keys, &self.headers] {
+            index.open.put(to)?;
+            u32::try_from(index.sealed.len()).unwrap_or(u32::MAX).put(to)?;
+            index.dropped.put(to)?;
+        }
+        Ok(())
+    }
+
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        Core::get(from).map(|core| core.0)
+    }
+}
+
+impl Wire for Core {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.0.put(to)
+    }
+
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        let mut member = Member {
+            seq: u64::get(from)?,
+            last_at: i64::get(from)?,
+            enrolled_at: i64::get(from)?,
+            programme: u32::get(from)?,
+            aliases: Vec::get(from)?,
+            wallet: Wallet::get(from)?,
+            tier: Tier::get(from)?,
+            room: Vec::get(from)?,
+            ended_holds: Vec::get(from)?,
+            tidied_at: i64::get(from)?,
+            ..Member::default()
+        };
+        let index = |from: &mut D| -> Result<(KeyIndex, (u32, u32)), DecodeError> {
+            let open = Page::get(from)?;
+            let (sealed, dropped) = (u32::get(from)?, u32::get(from)?);
+            Ok((KeyIndex { open, sealed: Vec::<Arc<Page>>::new(), dropped }, (sealed, dropped)))
+        };
+        let (keys, sealed_keys) = index(from)?;
+        let (headers, sealed_headers) = index(from)?;
+        member.keys = keys;
+        member.headers = headers;
+        Ok(Self(member, Sealed { keys: sealed_keys, headers: sealed_headers }))
+    }
+}
