@@ -1,1 +1,20 @@
-//! actors
+//! A behaviour per kind of entity, and the façade that callers use.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`board`] | every programme version this node has heard of, as one immutable snapshot |
+//! | [`programmes`] | the versions kept in the store: immutable, numbered |
+//! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
+//! | [`members`] | [`Members`], the typed façade: enrol, command, view |
+//! | [`names`] | entity keys, member ids, hashes of aliases and request keys |
+//!
+//! Invariant: nothing here decides points; a rule about points found here is a bug.
+
+pub mod board;
+pub mod member;
+pub mod members;
+pub mod names;
+pub mod programmes;
+
+pub use board::Board;
+pub use members::{Done, Members, Miss, Who};

@@ -201,6 +201,11 @@ impl<'a> Draft<'a> {
         Ok((points, currency, value))
     }
 
+    /// Figures and tier as they stand.
+    pub(super) fn outcome(&self) -> (Figures, u8) {
+        (self.figures, self.tier)
+    }
+
     /// Closes the draft.
     pub(super) fn record(self, header: u128, body: Body) -> Record {
         Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after: self.figures, tier: self.tier }

@@ -17,7 +17,7 @@ use crate::command::{Ask, Command};
 use crate::keys::KeyKind;
 use crate::member::Member;
 use crate::programme::Programmes;
-use crate::record::Record;
+use crate::record::{Figures, Record};
 use crate::time::Millis;
 use crate::{Code, Rejection};
 
@@ -104,6 +104,14 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::Adjust { points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *points, reason, *allow_debt, *write_off)?,
     };
     Ok(draft.record(command.header, body))
+}
+
+/// Figures and tier with everything that time has brought about by `context.now`, not yet posted.
+#[must_use]
+pub fn due(member: &Member, context: &Context<'_>) -> Option<(Figures, u8)> {
+    let mut draft = Draft::new(member, context).ok()?;
+    draft.post_due();
+    Some(draft.outcome())
 }
 
 #[cfg(test)]

@@ -1,0 +1,147 @@
+//! The member as a behaviour: the domain decides, the codec writes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tessera_cluster::{Behaviour, Clock, Decision, Needs};
+use tessera_domain::command::Command;
+use tessera_domain::decide::{self, Context};
+use tessera_domain::keys::KeyIndex;
+use tessera_domain::member::{Member, View};
+use tessera_domain::record::Record;
+use tessera_domain::{Code, Rejection};
+use tessera_storage::{EntityKey, Page, Seq, Snapshot};
+
+use crate::Board;
+
+/// First page number of the sealed pages of request headers; those of keys start at 1.
+const HEADER_PAGES: u32 = 1 << 24;
+
+/// What members share on a node.
+pub struct MemberBehaviour {
+    pub(crate) board: Arc<Board>,
+    pub(crate) clock: Clock,
+    /// Test-only: forget what was answered, so that the checks can be seen to fail.
+    pub(crate) skip_dedupe: bool,
+}
+
+/// A question.
+pub enum Query {
+    /// What a command would do; nothing is written (rule 10).
+    Quote(Box<Command>),
+    /// The view as of now.
+    View,
+}
+
+/// Its answer.
+pub enum Answer {
+    /// The record that would be appended, or the rejection.
+    Quote(Box<Result<Record, Rejection>>),
+    /// As of now; `None`: there is no such member.
+    View(Option<View>),
+}
+
+impl MemberBehaviour {
+    /// The view of a state, with everything due by now folded in.
+    fn view_now(&self, state: &Member) -> Option<View> {
+        let programmes = self.board.programmes();
+        let programme = programmes.current()?;
+        let now = state.now(self.clock.now());
+        let mut view = View::of(state, programme, now);
+        if state.exists() && now >= view.good_until {
+            let due = decide::due(state, &Context { now, programmes: &programmes })?;
+            (view.figures, view.tier) = due;
+        }
+        Some(view)
+    }
+}
+
+impl Behaviour for MemberBehaviour {
+    type State = Member;
+    type Command = Command;
+    type Record = Record;
+    type Rejection = Rejection;
+    type View = Option<View>;
+    type Query = Query;
+    type Answer = Answer;
+
+    fn empty(&self, _entity: &EntityKey) -> Member {
+        Member::default()
+    }
+
+    fn needs(&self, state: &Member, command: &Command) -> Needs {
+        if self.skip_dedupe { Needs::new() } else { decide::needs(state, command) }
+    }
+
+    fn decide(&self, state: &Member, command: &Command, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
+        let programmes = self.board.programmes();
+        let context = Context { now: self.clock.now(), programmes: &programmes };
+        match decide::decide(state, command, &context, records) {
+            decide::Decision::Commit(record) => Decision::Commit(*record),
+            decide::Decision::Repeat(index) => Decision::Repeat(index),
+            decide::Decision::Refuse(rejection) => Decision::Refuse(rejection),
+        }
+    }
+
+    fn apply(&self, state: &mut Member, record: &Record) {
+        state.apply(record);
+    }
+
+    fn view(&self, state: &Member) -> Option<View> {
+        state.exists().then(|| self.view_now(state)).flatten()
+    }
+
+    fn answer(&self, state: &Member, query: Query) -> Answer {
+        match query {
+            Query::View => Answer::View(self.view(state)),
+            Query::Quote(command) => {
+                let programmes = self.board.programmes();
+                let context = Context { now: self.clock.now(), programmes: &programmes };
+                Answer::Quote(Box::new(decide::draft(state, &command, &context, &[])))
+            }
+        }
+    }
+
+    fn seq(&self, state: &Member) -> Seq {
+        state.seq
+    }
+
+    fn encode(&self, entity: &EntityKey, seq: Seq, record: &Record) -> Result<Bytes, Rejection> {
+        tessera_codec::encode_record(&entity.0, seq, record)
+            .map_err(|_| Rejection::new(Code::TooManyLines, "/lines", "the basket's record would be larger than 64 KiB; send it in two parts"))
+    }
+
+    fn decode(&self, entity: &EntityKey, seq: Seq, frame: &[u8]) -> Result<Record, String> {
+        tessera_codec::decode_record(&entity.0, seq, frame).map_err(|e| e.to_string())
+    }
+
+    fn snapshot(&self, entity: &EntityKey, state: &mut Member) -> Vec<Page> {
+        let mut pages = Vec::new();
+        for (first, index) in [(1, &state.keys), (HEADER_PAGES, &state.headers)] {
+            for (number, page) in (first + index.dropped..).zip(&index.sealed) {
+                if let Ok(bytes) = tessera_codec::encode_page(&entity.0, number.into(), page) {
+                    pages.push(Page { number, bytes });
+                }
+            }
+        }
+        if let Ok(bytes) = tessera_codec::encode_core(&entity.0, state) {
+            pages.push(Page { number: 0, bytes });
+        }
+        pages
+    }
+
+    fn restore(&self, entity: &EntityKey, snapshot: &Snapshot) -> Option<Member> {
+        let page = |number: u32| snapshot.pages.iter().find(|page| page.number == number);
+        let (mut member, sealed) = tessera_codec::decode_core(&entity.0, snapshot.seq, &page(0)?.bytes).ok()?;
+        let read = |first: u32, (count, dropped): (u32, u32), index: &mut KeyIndex| -> Option<()> {
+            for number in (first + dropped..).take(count as usize) {
+                let sealed = tessera_codec::decode_page(&entity.0, number.into(), &page(number)?.bytes).ok()?;
+                index.sealed.push(Arc::new(sealed));
+            }
+            Some(())
+        };
+        read(1, sealed.keys, &mut member.keys)?;
+        read(HEADER_PAGES, sealed.headers, &mut member.headers)?;
+        Some(member)
+    }
+}

@@ -1,0 +1,55 @@
+//! Entity keys, and the hashes that stand for what callers send. All are part of the stored format.
+
+use sha2::{Digest, Sha256};
+use tessera_domain::ids::MemberId;
+use tessera_storage::EntityKey;
+
+/// Kinds of entities. A number is never used again.
+const MEMBER: u16 = 1;
+/// The one programme of a node.
+const PROGRAMME: u32 = 0;
+
+/// `kind u16 | programme u32 | id u128`, big endian.
+#[must_use]
+pub fn member_key(member: MemberId) -> EntityKey {
+    let mut key = [0; EntityKey::LEN];
+    key[..2].copy_from_slice(&MEMBER.to_be_bytes());
+    key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
+    key[6..].copy_from_slice(&member.0.to_be_bytes());
+    EntityKey(key)
+}
+
+/// The member that an enrolment makes: derived from its key, so that a retry makes no second one.
+#[must_use]
+pub fn enrolled_id(api_key: &str, idempotency_key: &str) -> MemberId {
+    MemberId(hash(&[b"member", api_key.as_bytes(), idempotency_key.as_bytes()]))
+}
+
+/// The member that a purchase under an unknown alias makes, where the programme says so.
+#[must_use]
+pub fn enrolled_by_alias(alias: u128) -> MemberId {
+    MemberId(hash(&[b"member by alias", &alias.to_be_bytes()]))
+}
+
+/// What is kept of an alias.
+#[must_use]
+pub fn alias_hash(kind: &str, value: &str) -> u128 {
+    hash(&[b"alias", kind.as_bytes(), value.as_bytes()])
+}
+
+/// What is kept of an `Idempotency-Key`; never 0.
+#[must_use]
+pub fn header_hash(api_key: &str, idempotency_key: &str) -> u128 {
+    hash(&[b"header", api_key.as_bytes(), idempotency_key.as_bytes()]).max(1)
+}
+
+/// The first 128 bits of SHA-256 over the parts, each preceded by its length.
+fn hash(parts: &[&[u8]]) -> u128 {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_le_bytes());
+        sha.update(part);
+    }
+    let digest = sha.finalize();
+    digest.iter().take(16).fold(0, |value, byte| (value << 8) | u128::from(*byte))
+}
