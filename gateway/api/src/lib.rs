@@ -1,1 +1,13 @@
-//! gateway/api
+//! The JSON of the HTTP surface and the TOML of a programme: the only serialised shapes that people see.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`request`] | what callers send; unknown fields are refused |
+//! | [`answer`] | what they get, rendered from a record alone |
+//! | [`explain`] | an award as a sentence, from the programme version that the record names |
+//! | [`programme_file`] | the programme file, with findings by line |
+
+pub mod answer;
+pub mod explain;
+pub mod programme_file;
+pub mod request;
