@@ -1,0 +1,133 @@
+//! `tessera serve`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tessera_actors::{Board, Members, programmes};
+use tessera_api::programme_file::{self, Located};
+use tessera_cluster::clock::system_now;
+use tessera_cluster::{Clock, Limits, Ownership};
+use tessera_domain::programme::Programmes;
+use tessera_domain::time::timestamp;
+use tessera_gateway::ServerLimits;
+use tessera_storage::committer::Sabotage;
+use tessera_storage::{Cells, NodeId, Store, StoreError};
+use tessera_storage_embedded::{EmbeddedOptions, EmbeddedStore};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::Serve;
+
+/// Exit code when the store cannot go on: the operator must look at the disk.
+const EXIT_STORE: i32 = 74;
+
+pub(crate) fn serve(settings: &Serve) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| "info,ractor=warn,fjall=warn,lsm_tree=warn".into());
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if !settings.listen.ip().is_loopback() {
+        if !settings.open_to_all {
+            return Err(format!("{} is not a loopback address and there are no keys yet; listen on 127.0.0.1, or say --open-to-all", settings.listen));
+        }
+        tracing::warn!(address = %settings.listen, "open to all: everyone who reaches this address may do everything");
+    }
+    let text = std::fs::read_to_string(&settings.programme).map_err(|e| format!("the programme {} cannot be read: {e}", settings.programme.display()))?;
+    programme_file::read(&text, 1, 0).map_err(|findings| told(&settings.programme, &findings))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(run(settings, &text))
+}
+
+async fn run(settings: &Serve, text: &str) -> Result<(), String> {
+    // Bound first: a taken port must not cost the opening of a folder.
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))?;
+    let store = open(settings).await?;
+    let cells = store.cells();
+    let clock = clock(cells.as_ref(), settings).await.map_err(|e| e.to_string())?;
+    let programmes = versions(cells.as_ref(), settings, text, &clock).await?;
+    let node = NodeId(format!("{:x}", system_now()));
+    let ownership = Ownership::take_all(store.as_ref(), &node, store.shards()).await.map_err(|e| e.to_string())?;
+    let board = Arc::new(Board::new(programmes));
+    let skip_dedupe = sabotaged("skip_dedupe");
+    let members = Members::start(board, clock.clone(), ownership, cells, Limits::default(), skip_dedupe).await?;
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(async move {
+        signalled().await;
+        stop.send_replace(true);
+    });
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
+    eprintln!("tessera is ready on http://{address}");
+    tessera_gateway::serve(listener, members.clone(), ServerLimits::default(), stopping).await;
+    members.drain().await;
+    store.close().await.map_err(|e| e.to_string())?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open(settings: &Serve) -> Result<Arc<EmbeddedStore>, String> {
+    let fatal = |error: &StoreError| {
+        eprintln!("tessera: {error}");
+        // Nothing else may be acknowledged: what is in memory may differ from what is on the disk.
+        std::process::exit(EXIT_STORE);
+    };
+    let options = EmbeddedOptions {
+        path: settings.folder.clone(),
+        shards: settings.shards,
+        fatal: Arc::new(fatal),
+        skip_sync: sabotaged("skip_sync"),
+        sabotage: Sabotage { reply_before_append: sabotaged("reply_before_append") },
+    };
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(options)).await.map_err(|e| e.to_string())?;
+    opened.map(Arc::new).map_err(|e| e.to_string())
+}
+
+/// Test-only: breaks one promise, so that the checks can be seen to notice. Debug builds alone look at it.
+fn sabotaged(what: &str) -> bool {
+    cfg!(debug_assertions) && std::env::var("TESSERA_TEST_SABOTAGE").is_ok_and(|value| value == what)
+}
+
+/// The clock, fixed when the folder was made: `start i64 | created i64`, both in milliseconds.
+async fn clock(cells: &dyn Cells, settings: &Serve) -> Result<Clock, StoreError> {
+    let now = system_now();
+    let start = settings.clock_start_at.map_or(now, jiff::Timestamp::as_millisecond);
+    let offered: Vec<u8> = [start.to_le_bytes(), now.to_le_bytes()].concat();
+    let outcome = cells.compare_and_set("clock".into(), None, Some(offered.clone().into())).await?;
+    let kept = outcome.before.unwrap_or_else(|| offered.into());
+    let damaged = || StoreError::Corrupt("the clock's cell".into());
+    let (start, created) = kept.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let created = <[u8; 8]>::try_from(created).map_err(|_| damaged())?;
+    Ok(Clock::started(i64::from_le_bytes(*start), i64::from_le_bytes(created)))
+}
+
+/// Every version that has served, and the file's text as a new one if it was edited.
+async fn versions(cells: &dyn Cells, settings: &Serve, text: &str, clock: &Clock) -> Result<Programmes, String> {
+    let mut kept = programmes::read(cells).await.map_err(|e| e.to_string())?;
+    if let Some(saved) = programmes::save(cells, &kept, text, clock.now()).await.map_err(|e| e.to_string())? {
+        tracing::info!(version = saved.number, "the programme file is a new version");
+        kept.push(saved);
+    }
+    let compiled = kept.iter().map(|kept| {
+        let compiled = programme_file::read(&kept.text, kept.number, kept.saved_at);
+        compiled.map(Arc::new).map_err(|findings| format!("version {} of the programme does not compile any more: {}", kept.number, told(&settings.programme, &findings)))
+    });
+    Ok(Programmes::new(compiled.collect::<Result<_, _>>()?))
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Findings as lines for people.
+pub(crate) fn told(path: &Path, findings: &[Located]) -> String {
+    let lines = findings.iter().map(|located| {
+        let place = if located.line > 0 { format!("{}:{}", path.display(), located.line) } else { path.display().to_string() };
+        format!("{place}: {}{}{}", located.finding.path, if located.finding.path.is_empty() { "" } else { ": " }, located.finding.text)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,142 @@
+//! The connection loop: warp is a service in it, never the server (it would keep a half-sent head open).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tessera_actors::Members;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tower_service::Service;
+
+use crate::problem::{Said, problem};
+use crate::routes::routes;
+
+/// Bounds of the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// Bytes of a body; more: 413.
+    pub body: usize,
+    /// Time to send a head, and time to send a body; longer: 408 or the connection ends.
+    pub patience: Duration,
+    /// Open connections; more wait to be accepted.
+    pub connections: usize,
+    /// Time that open requests get when the node stops.
+    pub drain: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self { body: 1 << 20, patience: Duration::from_secs(10), connections: 8_192, drain: Duration::from_secs(10) }
+    }
+}
+
+/// Serves until `stop` turns true, then lets open requests finish, at most for `limits.drain`.
+pub async fn serve(listener: TcpListener, members: Members, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
+    let routes = routes(members);
+    let connections = Arc::new(Semaphore::new(limits.connections));
+    let node: u64 = u64::from(std::process::id()) << 32;
+    let count = Arc::new(AtomicU64::new(node));
+    loop {
+        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        let (stream, _) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, most likely: connections that end give some back.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+            continue;
+        }
+        let routes = warp::service(routes.clone());
+        let count = count.clone();
+        let mut stopping = stop.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let service = service_fn(move |request| {
+                let (routes, count) = (routes.clone(), count.clone());
+                async move { Ok::<_, std::convert::Infallible>(answer(request, routes, &count, limits).await) }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(limits.patience).max_buf_size(64 << 10);
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopped(&mut stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).saturating_sub(1);
+    if tokio::time::timeout(limits.drain, connections.acquire_many(all)).await.is_err() {
+        tracing::warn!("some connections were still open at the end of the drain");
+    }
+}
+
+/// Returns once the node stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that whoever could stop us is gone: the node ends.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+/// Bounds the request, hands it to warp, and names it in the answer.
+async fn answer<S, B>(request: Request<Incoming>, mut routes: S, count: &AtomicU64, limits: ServerLimits) -> http::Response<Either<B, Full<Bytes>>>
+where
+    S: Service<Request<Full<Bytes>>, Response = http::Response<B>, Error = std::convert::Infallible>,
+{
+    let (mut head, body) = request.into_parts();
+    let sent = head.headers.get("x-request-id").filter(|id| id.len() <= 128).cloned();
+    let id = sent.unwrap_or_else(|| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("req_{number:016x}")).unwrap_or_else(|_| HeaderValue::from_static("req"))
+    });
+    let refuse = |status, code, detail: &str| {
+        let answer = problem(id.to_str().unwrap_or_default(), &Said::new(status, code, detail));
+        named(answer.map(|body| Either::Right(Full::new(body))), &id)
+    };
+    // warp's path filters panic on the authority form.
+    if head.method == Method::CONNECT {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this server is not a proxy");
+    }
+    let collected = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
+    let bytes = match collected {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let detail = format!("a body has at most {} bytes", limits.body);
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &detail);
+        }
+        Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "malformed", "the body did not arrive whole"),
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long to arrive; send it again"),
+    };
+    head.headers.insert("x-request-id", id.clone());
+    match routes.call(Request::from_parts(head, Full::new(bytes))).await {
+        Ok(answer) => named(answer.map(Either::Left), &id),
+        Err(never) => match never {},
+    }
+}
+
+fn named<B>(mut answer: http::Response<B>, id: &HeaderValue) -> http::Response<B> {
+    answer.headers_mut().insert("x-request-id", id.clone());
+    answer
+}
