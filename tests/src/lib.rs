@@ -1,1 +1,1 @@
-//! tests
+//! Whole-system tests live beside this file (`crash.py`, `powerloss/`); rules of the repository in `tests/`.

@@ -1,1 +1,282 @@
-//! placeholder
+//! Given a member, when a command, then a record. Named after the rules they show.
+
+use std::sync::Arc;
+
+use super::{Context, Decision, decide, needs};
+use crate::Code;
+use crate::basket::{Basket, Line, LineKind, Tender};
+use crate::command::{Ask, Command, Purchase};
+use crate::compile::{BonusSource, ConditionSource, MultiplierSource, RateSource, Source, compile};
+use crate::keys::{Keys, TransactionId};
+use crate::member::Member;
+use crate::number::Decimal;
+use crate::programme::{Condition, ExpiryRule, HoldRules, Level, Metric, Programmes, TierPeriod, UnknownAlias, WalletRules};
+use crate::record::{Asked, Body, Figures, Record};
+use crate::time::{DAY_MS, Millis, RoundUp};
+
+/// 2026-06-01T12:00:00Z.
+const NOON: Millis = 1_780_315_200_000;
+
+fn source() -> Source {
+    let usd = "USD".parse().expect("a currency");
+    Source {
+        name: "test".into(),
+        zone: "UTC".into(),
+        stores: Vec::new(),
+        notice_unknown_stores: false,
+        wallet: WalletRules {
+            id: "points".into(),
+            decimals: 0,
+            rounding: Default::default(),
+            stacking: Default::default(),
+            earn_on_tax: false,
+            expiry: Some(ExpiryRule { months: 1, round_up: RoundUp::Day, from_activation: false, rolling: false }),
+            values: [(usd, Decimal(10_000).ratio())].into(),
+            grace_days: 0,
+        },
+        excluded: vec!["tobacco".into()],
+        rates: vec![RateSource { id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), when: ConditionSource::default(), text: "".into() }],
+        multipliers: Vec::new(),
+        bonuses: Vec::new(),
+        purchase_cap: None,
+        member_cap: None,
+        metric: Metric::Points,
+        period: TierPeriod::CalendarYear,
+        levels: [("bronze", 0), ("silver", 100)].map(|(id, threshold)| Level { id: id.into(), name: id.into(), threshold }).into(),
+        grace_days: 0,
+        soft_landing: false,
+        aliases: [("card".into(), UnknownAlias::Enrol)].into(),
+        holds: HoldRules { ttl_ms: 60_000, max_ttl_ms: 100 * DAY_MS, max_open: 3 },
+    }
+}
+
+struct World {
+    programmes: Programmes,
+    member: Member,
+    records: Vec<Arc<Record>>,
+    now: Millis,
+}
+
+impl World {
+    fn new(source: &Source) -> Self {
+        let programme = compile(source, 1, 0).expect("a good programme");
+        let mut world = Self { programmes: Programmes::new(vec![Arc::new(programme)]), member: Member::default(), records: Vec::new(), now: NOON };
+        world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
+        world
+    }
+
+    fn decide(&self, header: u128, ask: Ask) -> (Decision, Vec<u64>) {
+        let command = Command { header, ask };
+        let seqs = needs(&self.member, &command);
+        let read: Vec<_> = seqs.iter().map(|seq| (*seq, self.records[usize::try_from(*seq).expect("small") - 1].clone())).collect();
+        (decide(&self.member, &command, &Context { now: self.now, programmes: &self.programmes }, &read), seqs.to_vec())
+    }
+
+    /// Commits, and holds INV-2 and INV-1's figures after each record.
+    fn does(&mut self, header: u128, ask: Ask) -> Result<Arc<Record>, Code> {
+        match self.decide(header, ask) {
+            (Decision::Commit(record), _) => {
+                let record = Arc::new(*record);
+                self.member.apply(&record);
+                self.records.push(record.clone());
+                let wallet = &self.member.wallet;
+                let figures = wallet.figures;
+                assert_eq!(figures, record.after, "the figures after are the fold of the events");
+                assert!(figures.available >= 0 && (figures.debt == 0 || figures.available == 0), "INV-2: {figures:?}");
+                assert_eq!(figures.available, wallet.live.iter().map(crate::wallet::Lot::free).sum::<i64>());
+                assert_eq!(figures.held, wallet.holds.iter().map(|hold| hold.points).sum::<i64>());
+                Ok(record)
+            }
+            (Decision::Repeat(index), seqs) => Ok(self.records[usize::try_from(seqs[index]).expect("small") - 1].clone()),
+            (Decision::Refuse(no), _) => Err(no.code),
+        }
+    }
+
+    fn buys(&mut self, id: &str, basket: Basket) -> Result<Arc<Record>, Code> {
+        let keys = Keys { natural: None, transaction: Some(TransactionId { source: "pos".into(), id: id.into() }) };
+        self.does(0, Ask::Purchase(Box::new(Purchase { basket, keys, alias: None })))
+    }
+
+    fn figures(&self) -> Figures {
+        self.member.wallet.figures
+    }
+}
+
+fn line(id: &str, category: &str, amount: i64) -> Line {
+    Line {
+        id: id.into(),
+        kind: LineKind::Goods,
+        sku: "".into(),
+        category: category.into(),
+        brand: "".into(),
+        quantity: Decimal(Decimal::ONE),
+        unit: "".into(),
+        amount,
+        discount: 0,
+        tax: 0,
+        voided: false,
+        returns: None,
+    }
+}
+
+fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Basket {
+    let currency = "USD".parse().expect("a currency");
+    Basket {
+        source: "pos".into(),
+        store: "1".into(),
+        till: "".into(),
+        channel: "".into(),
+        customer_group: "".into(),
+        occurred_at: at,
+        business_date: None,
+        currency,
+        prices_include_tax: true,
+        lines,
+        discounts: Vec::new(),
+        tenders,
+    }
+}
+
+fn points(amount: i64) -> Tender {
+    Tender { kind: "points".into(), amount, hold: None, lines: Vec::new() }
+}
+
+fn earned(record: &Record) -> i64 {
+    match &record.body {
+        Body::Purchased(sale) => {
+            assert_eq!(sale.awards.iter().map(|award| award.points).sum::<i64>(), sale.earned, "rule 9: the explanation adds up");
+            sale.earned
+        }
+        other => panic!("not a sale: {other:?}"),
+    }
+}
+
+#[test]
+fn rule_01_shares_paid_in_points_are_exact() {
+    // Lines of 1.03, 1.03, 1.05, of which 2.11 was paid in points: exactly one dollar is left, so one point.
+    let mut world = World::new(&source());
+    world.does(2, Ask::Adjust { points: 1_000, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    let lines = vec![line("1", "", 103), line("2", "", 103), line("3", "", 105)];
+    assert_eq!(earned(&world.buys("a", basket(NOON, lines, vec![points(211)])).expect("sold")), 1);
+    assert_eq!(world.figures().available, 1_000 - 211 + 1);
+}
+
+#[test]
+fn rule_05_the_example_of_the_api() {
+    // Triple points on milk; 79 of 379 cents paid in points: .625 and 2.375 dollars count; 7.75 becomes 7.
+    let mut programme = source();
+    let when = ConditionSource { when: Condition { categories: vec!["dairy/milk".into()], ..Condition::default() }, tiers: Vec::new() };
+    programme.multipliers.push(MultiplierSource { id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, when, text: "".into() });
+    let mut world = World::new(&programme);
+    world.does(2, Ask::Adjust { points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    let mut potatoes = line("1", "produce/potatoes", 139);
+    potatoes.discount = 60;
+    let record = world.buys("a", basket(NOON, vec![potatoes, line("2", "dairy/milk", 300)], vec![points(79)])).expect("sold");
+    assert_eq!(earned(&record), 7);
+}
+
+#[test]
+fn rule_05_what_never_earns() {
+    let mut world = World::new(&source());
+    let mut card = line("1", "", 5_000);
+    card.kind = LineKind::GiftCard;
+    let mut voided = line("2", "", 5_000);
+    voided.voided = true;
+    let lines = vec![card, voided, line("3", "tobacco/cigars", 5_000), line("4", "tobaccos", 200)];
+    assert_eq!(earned(&world.buys("a", basket(NOON, lines, Vec::new())).expect("sold")), 2);
+    let too_much = basket(NOON, vec![line("1", "", 100)], vec![points(101)]);
+    assert_eq!(world.buys("b", too_much).err(), Some(Code::TenderExceeds));
+}
+
+#[test]
+fn rule_06_caps_cut_bonuses_first_and_say_so() {
+    let mut programme = source();
+    programme.bonuses.push(BonusSource { id: "ten".into(), points: 10, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.purchase_cap = Some(15);
+    let mut world = World::new(&programme);
+    let record = world.buys("a", basket(NOON, vec![line("1", "", 1_200)], Vec::new())).expect("sold");
+    assert_eq!(earned(&record), 15);
+    let Body::Purchased(sale) = &record.body else { panic!("a sale") };
+    assert_eq!(sale.awards.last().map(|award| (award.line, award.points)), Some((crate::earn::WHOLE_BASKET, -7)));
+}
+
+#[test]
+fn rule_04_points_expire_at_the_start_of_the_next_day_at_every_read() {
+    let mut world = World::new(&source());
+    world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
+    // One month later, valid through 1 July: gone at 2 July 00:00 UTC.
+    world.now = NOON + 30 * DAY_MS + DAY_MS / 2 - 1;
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(5));
+    world.now += 1;
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(0));
+    assert_eq!(world.does(2, Ask::Redeem { asked: Asked::Points(1) }).err(), Some(Code::InsufficientPoints));
+}
+
+#[test]
+fn rule_12_a_hold_keeps_its_points_and_a_late_confirm_takes_them_again() {
+    let mut world = World::new(&source());
+    world.buys("a", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    let hold = world.does(2, Ask::PlaceHold { asked: Asked::Points(6), ttl_ms: None }).map(|_| world.member.seq).expect("held");
+    assert_eq!((world.figures().available, world.figures().held), (4, 6));
+    assert_eq!(world.does(3, Ask::PlaceHold { asked: Asked::Points(5), ttl_ms: None }).err(), Some(Code::InsufficientPoints));
+    world.now += 61_000;
+    world.does(4, Ask::ConfirmHold { hold, points: Some(5) }).expect("taken again");
+    assert_eq!((world.figures().available, world.figures().held), (5, 0));
+    assert_eq!(world.does(5, Ask::ConfirmHold { hold, points: None }).err(), Some(Code::HoldExpired), "once only");
+    assert!(world.does(4, Ask::ConfirmHold { hold, points: Some(5) }).is_ok(), "the same request again is answered");
+    assert_eq!(world.figures().available, 5);
+}
+
+#[test]
+fn rule_13_money_to_points_ceils() {
+    let mut programme = source();
+    programme.wallet.values.values_mut().for_each(|value| *value = Decimal(30_000).ratio());
+    let mut world = World::new(&programme);
+    world.does(2, Ask::Adjust { points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    // A point is 3 cents: 10 cents take 4.
+    world.does(3, Ask::Redeem { asked: Asked::Money("USD".parse().expect("a currency"), 10) }).expect("redeemed");
+    assert_eq!(world.figures().available, 96);
+}
+
+#[test]
+fn rule_14_debt_is_met_first_and_never_stands_beside_points() {
+    let mut world = World::new(&source());
+    assert_eq!(world.does(2, Ask::Adjust { points: -8, reason: "error".into(), allow_debt: false, write_off: false }).err(), Some(Code::InsufficientPoints));
+    world.does(3, Ask::Adjust { points: -8, reason: "error".into(), allow_debt: true, write_off: false }).expect("taken");
+    world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
+    assert_eq!((world.figures().available, world.figures().debt), (0, 3));
+    world.does(4, Ask::Adjust { points: 2, reason: "goodwill".into(), allow_debt: false, write_off: true }).expect("forgiven");
+    world.buys("b", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
+    assert_eq!((world.figures().available, world.figures().debt), (4, 0));
+}
+
+#[test]
+fn rule_21_a_purchase_earns_at_the_tier_held_before_it() {
+    let mut world = World::new(&source());
+    let record = world.buys("a", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
+    assert_eq!(record.tier, 1);
+    let Body::Purchased(sale) = &record.body else { panic!("a sale") };
+    assert_eq!(sale.tier, 0);
+    // Kept through the next year by the closed one, lost after it.
+    world.now += 500 * DAY_MS;
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.1), Some(1));
+    world.now += 100 * DAY_MS;
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.1), Some(0));
+}
+
+#[test]
+fn rules_23_and_24_a_repeat_is_answered_and_other_content_is_named() {
+    let mut world = World::new(&source());
+    let first = world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
+    let again = world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("repeated");
+    assert!(Arc::ptr_eq(&first, &again));
+    assert_eq!(world.figures().available, 5);
+    assert_eq!(world.buys("a", basket(NOON, vec![line("1", "", 501)], Vec::new())).err(), Some(Code::KeyConflict));
+}
+
+#[test]
+fn rule_02_a_clock_that_runs_ahead_is_refused() {
+    let mut world = World::new(&source());
+    let ahead = basket(NOON + 11 * 60_000, vec![line("1", "", 500)], Vec::new());
+    assert_eq!(world.buys("a", ahead).err(), Some(Code::Clock));
+}
