@@ -140,18 +140,22 @@ impl Members {
             Who::Member(member) => return Ok(*member),
             Who::Alias(kind, value) => (kind, value),
         };
+        let programmes = self.board.programmes();
+        let policy = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied());
+        let made = enrolled_by_alias(alias_hash(kind, value));
         match self.look_up(kind, value).await {
-            Err(Miss::No(no)) => {
-                let programmes = self.board.programmes();
-                let policy = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied());
-                if policy != Some(UnknownAlias::Enrol) {
-                    return Err(Miss::No(no));
-                }
-                let member = enrolled_by_alias(alias_hash(kind, value));
-                self.enrol(member, 0, &[(kind.clone(), value.clone())], deadline).await.map(|done| done.member)
-            }
-            found => found,
+            // Reserved by an enrolment like this one. It may have been cut short before its record was
+            // written: unless the member is seen to be there, it is enrolled again, which repeats harmlessly.
+            Ok(member) if member == made && policy == Some(UnknownAlias::Enrol) && !self.is_awake(member) => {}
+            Err(Miss::No(_)) if policy == Some(UnknownAlias::Enrol) => {}
+            found => return found,
         }
+        self.enrol(made, 0, &[(kind.clone(), value.clone())], deadline).await.map(|done| done.member)
+    }
+
+    /// Whether a member is awake and enrolled.
+    fn is_awake(&self, member: MemberId) -> bool {
+        self.region.view(&member_key(member)).is_some_and(|view| view.is_some())
     }
 
     /// Sends a command.

@@ -159,6 +159,10 @@ pub fn run(mut queue: mpsc::Receiver<Op>, mut backend: impl Backend, sabotage: S
             round.add(op, &mut admission, &backend, sabotage);
             taken += 1;
         }
+        if sabotage.reply_before_append {
+            // As a slow disk would: what was answered is not there yet.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         if let Err(error) = round.settle(&mut backend) {
             backend.failed(&error);
             return;

@@ -1,6 +1,7 @@
 //! The points rules: pure, synchronous, total. No clock, no I/O, no randomness; `now` comes in.
 //!
-//! Rule numbers in this crate ("rule 16") are those of the rule book in `RULES.md` beside it.
+//! Rule numbers in this crate ("rule 16") are those of the programme's rule book; `README.md` lists
+//! which of them stand.
 //!
 //! | module | holds |
 //! | --- | --- |

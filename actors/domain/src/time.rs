@@ -29,7 +29,7 @@ impl Day {
     #[must_use]
     pub fn of(date: Date) -> Self {
         let days = EPOCH.until(date).map_or(0, |span| span.get_days());
-        Self(i32::try_from(days).unwrap_or_default())
+        Self(days)
     }
 
     /// The local day of an instant.

@@ -99,6 +99,10 @@ impl Index {
     pub fn write_snapshots(&self, snapshots: &HashMap<EntityKey, Snapshot>) -> Result<(), StoreError> {
         let mut batch = self.db.batch();
         for (entity, snapshot) in snapshots {
+            // Only forward: one that comes late must not stand before the newer one.
+            if self.snapshot_seq(entity) > snapshot.seq {
+                continue;
+            }
             for page in &snapshot.pages {
                 let mut value = Vec::with_capacity(page.bytes.len() + 8);
                 value.extend_from_slice(&snapshot.seq.to_le_bytes());
@@ -107,6 +111,12 @@ impl Index {
             }
         }
         batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
+    }
+
+    /// After which record the kept snapshot stands; 0 when there is none, or none that can be read.
+    fn snapshot_seq(&self, entity: &EntityKey) -> Seq {
+        let core = self.snapshots.get(page_key(entity, 0)).ok().flatten();
+        core.and_then(|core| core.first_chunk::<8>().copied()).map_or(0, Seq::from_le_bytes)
     }
 
     /// The newest snapshot; empty when there is none.
