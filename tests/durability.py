@@ -219,6 +219,9 @@ def main():
         sys.exit(f"{arguments.binary} is missing: build it first with cargo build")
     random.seed(arguments.seed)
     work = list(baskets())
+    # A long loop must not run out of baskets: the same goods again are other sales.
+    again = range(1, 1 + arguments.runs // 6)
+    work += [(who, {**sale, "transaction_id": f"{sale['transaction_id']}-{turn}"}) for turn in again for who, sale in work]
     parent = tempfile.mkdtemp(prefix="tessera-durability-")
     problems, checked = (crash if arguments.what == "crash" else powerloss)(arguments, work, os.path.join(parent, "folder"))
     for problem in problems[:10]:
