@@ -8,7 +8,7 @@ use crate::member::Member;
 use crate::number::Currency;
 use crate::programme::Programme;
 use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, TierWhy};
-use crate::time::{DAY_MS, Day, Millis};
+use crate::time::{DAY_MS, Day, Millis, expiry};
 use crate::wallet::Wallet;
 use crate::{Code, Rejection};
 
@@ -170,6 +170,15 @@ impl<'a> Draft<'a> {
             for (lot, points) in self.wallet().take(debt) {
                 self.emit(Event::DebtRepaid { lot: lot.id, points });
             }
+        }
+    }
+
+    /// Rule 4, rolling: a redemption moves every lot's expiry, only later.
+    pub(super) fn roll_expiry(&mut self) {
+        let rule = self.programme.wallet.expiry.filter(|rule| rule.rolling);
+        if let Some(rule) = rule {
+            let expires_at = expiry(self.now, rule.months, rule.round_up, &self.programme.zone);
+            self.emit(Event::ExpiryMoved { expires_at });
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, reco
         Some(hold) => take(draft, &hold, want),
         None => late(draft, seq, want, records)?,
     }
+    draft.roll_expiry();
     Ok(Body::HoldConfirmed { hold: seq, points: want, asked: points })
 }
 

@@ -280,3 +280,15 @@ fn rule_02_a_clock_that_runs_ahead_is_refused() {
     let ahead = basket(NOON + 11 * 60_000, vec![line("1", "", 500)], Vec::new());
     assert_eq!(world.buys("a", ahead).err(), Some(Code::Clock));
 }
+
+#[test]
+fn rule_04_a_redemption_rolls_every_expiry_on() {
+    let mut programme = source();
+    programme.wallet.expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    let mut world = World::new(&programme);
+    world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
+    world.now += 20 * DAY_MS;
+    world.does(2, Ask::Redeem { asked: Asked::Points(1) }).expect("redeemed");
+    world.now += 20 * DAY_MS;
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(4));
+}
