@@ -23,6 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A request, once its body has been read.
 pub(crate) struct Call {
     pub(crate) members: Members,
+    pub(crate) ceiling: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) request_id: String,
@@ -231,6 +232,26 @@ pub(crate) async fn adjust(call: &Call, id: &str) -> Result<Answer, Stop> {
     let adjust: request::Adjust = call.read()?;
     let ask = Ask::Adjust { points: adjust.points, reason: adjust.reason()?, allow_debt: adjust.allow_debt, write_off: adjust.write_off };
     call.ask(StatusCode::CREATED, request::member_id(id)?, header, ask).await
+}
+
+/// A purchase up to the finished command, then fixed bytes: what all but the member costs.
+pub(crate) async fn ceiling_purchase(call: &Call, bytes: &str) -> Result<Answer, Stop> {
+    std::hint::black_box(basket(call, false).await?);
+    fixed(StatusCode::CREATED, bytes)
+}
+
+/// As [`ceiling_purchase`], of a balance read.
+pub(crate) fn ceiling_member(id: &str, bytes: &str) -> Result<Answer, Stop> {
+    std::hint::black_box(request::member_id(id)?);
+    fixed(StatusCode::OK, bytes)
+}
+
+fn fixed(status: StatusCode, bytes: &str) -> Result<Answer, Stop> {
+    let bytes: usize = bytes.parse().ok().filter(|bytes| *bytes <= 65_536).ok_or_else(|| Stop::Malformed("how many bytes, up to 65536".into()))?;
+    let mut answer = Answer::new(Bytes::from(vec![b' '; bytes]));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(answer)
 }
 
 pub(crate) fn not_found(request_id: &str) -> Answer {

@@ -14,4 +14,4 @@ mod problem;
 mod routes;
 pub mod server;
 
-pub use server::{ServerLimits, serve};
+pub use server::{ServerLimits, Surface, serve};

@@ -2,25 +2,25 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use tessera_actors::Members;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
 use crate::handlers::{self, Call};
 use crate::problem::{Answer, json};
+use crate::server::Surface;
 
 /// The one filter: warp hands over method, path, headers and the body that the server has bounded.
-pub(crate) fn routes(members: Members) -> BoxedFilter<(Answer,)> {
-    let members = warp::any().map(move || members.clone());
+pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
+    let surface = warp::any().map(move || surface.clone());
     warp::method()
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(warp::body::bytes())
-        .and(members)
-        .then(|method: Method, path: FullPath, headers: HeaderMap, body: Bytes, members: Members| async move {
+        .and(surface)
+        .then(|method: Method, path: FullPath, headers: HeaderMap, body: Bytes, surface: Surface| async move {
             let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-            let call = Call { members, headers, body, request_id, deadline: handlers::deadline() };
+            let call = Call { members: surface.members, ceiling: surface.ceiling, headers, body, request_id, deadline: handlers::deadline() };
             route(&method, path.as_str(), &call).await
         })
         .boxed()
@@ -46,6 +46,8 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "holds", hold, "confirm"] if post => handlers::confirm(call, hold).await,
         ["v1", "holds", hold, "cancel"] if post => handlers::cancel(call, hold).await,
         ["v1", "redemptions"] if post => handlers::redeem(call).await,
+        ["bench", "purchases", bytes] if post && call.ceiling => handlers::ceiling_purchase(call, bytes).await,
+        ["bench", "members", member, bytes] if get && call.ceiling => handlers::ceiling_member(member, bytes),
         ["healthz" | "readyz"]
         | ["v1", "members" | "purchases" | "quotes" | "holds" | "redemptions"]
         | ["v1", "members", _]

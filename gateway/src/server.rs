@@ -37,9 +37,17 @@ impl Default for ServerLimits {
     }
 }
 
+/// What is served.
+#[derive(Clone)]
+pub struct Surface {
+    pub members: Members,
+    /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
+    pub ceiling: bool,
+}
+
 /// Serves until `stop` turns true, then lets open requests finish, at most for `limits.drain`.
-pub async fn serve(listener: TcpListener, members: Members, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
-    let routes = routes(members);
+pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
+    let routes = routes(surface);
     let connections = Arc::new(Semaphore::new(limits.connections));
     let node: u64 = u64::from(std::process::id()) << 32;
     let count = Arc::new(AtomicU64::new(node));

@@ -80,6 +80,15 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+impl<T: Wire> Wire for std::sync::Arc<T> {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        (**self).put(to)
+    }
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        T::get(from).map(Self::new)
+    }
+}
+
 impl<T: Wire> Wire for Box<T> {
     fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         (**self).put(to)

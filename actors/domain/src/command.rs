@@ -1,5 +1,7 @@
 //! What a member is asked to do.
 
+use std::sync::Arc;
+
 use crate::Text;
 use crate::basket::Basket;
 use crate::keys::Keys;
@@ -28,7 +30,8 @@ pub enum Ask {
 /// A purchase.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Purchase {
-    pub basket: Basket,
+    /// Shared with the record that it becomes.
+    pub basket: Arc<Basket>,
     pub keys: Keys,
     /// Alias it was sent under, as (kind, hash): must be the member's at `occurred_at`.
     pub alias: Option<(Text, u128)>,

@@ -33,5 +33,5 @@ pub mod wallet;
 
 pub use rejection::{Code, Rejection};
 
-/// Short text that is stored often and never grown.
-pub type Text = Box<str>;
+/// Text that is never grown: up to 23 bytes in place, longer ones shared, so that copying it allocates nothing.
+pub type Text = smol_str::SmolStr;

@@ -1,5 +1,7 @@
 //! What one command appends: its content, its events, the figures after.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::Text;
@@ -57,7 +59,7 @@ pub struct Alias {
 /// A sale.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sale {
-    pub basket: Basket,
+    pub basket: Arc<Basket>,
     pub keys: Keys,
     /// Alias it was sent under, as (kind, hash).
     pub alias: Option<(Text, u128)>,

@@ -11,3 +11,5 @@ pub mod answer;
 pub mod explain;
 pub mod programme_file;
 pub mod request;
+
+pub use tessera_domain::Text;

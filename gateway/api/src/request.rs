@@ -1,10 +1,11 @@
 //! What callers send. Amounts are integers in minor units; decimals are strings; times RFC 3339.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tessera_domain::basket::{self, Basket, LineKind, MAX_LINES, MAX_TENDERS};
 use tessera_domain::command;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
@@ -16,37 +17,37 @@ use tessera_domain::time::Day;
 use tessera_domain::{Code, Rejection, Text};
 
 /// `POST /v1/members`.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Enrol {
     /// Card numbers, app ids and the like.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
 }
 
 /// A name that a member goes by.
-#[derive(Deserialize, Debug, Clone)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields)]
 pub struct Alias {
     /// One of the programme's types.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Text,
     /// 1 to 64 characters.
-    pub value: String,
+    pub value: Text,
 }
 
 /// Whom a request is for: by id, or by alias.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(untagged)]
 pub enum Who {
     /// `"member": "mem_…"`.
-    Id(String),
+    Id(Text),
     /// `"member": { "alias": { … } }`.
     Alias(ByAlias),
 }
 
 /// See [`Who`].
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ByAlias {
     /// The alias.
@@ -54,62 +55,65 @@ pub struct ByAlias {
 }
 
 /// `POST /v1/purchases` and `POST /v1/quotes`.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Purchase {
     pub member: Who,
-    #[serde(default)]
-    pub source: String,
-    #[serde(default)]
-    pub store: String,
-    #[serde(default)]
-    pub till: String,
-    pub business_date: Option<String>,
-    pub sequence: Option<String>,
-    pub transaction_id: Option<String>,
-    pub occurred_at: String,
-    pub currency: String,
-    #[serde(default)]
-    pub channel: String,
-    #[serde(default)]
-    pub customer_group: String,
-    #[serde(default = "yes")]
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub source: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub store: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub till: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business_date: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<Text>,
+    pub occurred_at: Text,
+    pub currency: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub channel: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub customer_group: Text,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub prices_include_tax: bool,
     pub lines: Vec<Line>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discounts: Vec<Discount>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tenders: Vec<Tender>,
 }
 
 /// One line of a basket.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
-    pub id: String,
-    #[serde(default)]
+    pub id: Text,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub kind: Goods,
-    #[serde(default)]
-    pub sku: String,
-    #[serde(default)]
-    pub category: String,
-    #[serde(default)]
-    pub brand: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub sku: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub category: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub brand: Text,
     #[serde(default = "one")]
-    pub quantity: String,
-    #[serde(default)]
-    pub unit: String,
+    pub quantity: Text,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub unit: Text,
     pub amount: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub discount: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tax: i64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub voided: bool,
 }
 
 /// What a line is.
-#[derive(Deserialize, Debug, Clone, Copy, Default)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Goods {
     #[default]
@@ -122,62 +126,79 @@ pub enum Goods {
 }
 
 /// A discount on the head.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Discount {
     pub amount: i64,
-    #[serde(default)]
-    pub lines: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Text>,
 }
 
 /// A tender.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Tender {
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Text,
     pub amount: i64,
-    pub hold: Option<String>,
-    #[serde(default)]
-    pub lines: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Text>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Text>,
 }
 
 /// `POST /v1/holds` and `POST /v1/redemptions`: points, or money and its currency.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Spend {
     pub member: Who,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<i64>,
-    pub currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Text>,
     /// Holds only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<i64>,
 }
 
 /// `POST /v1/holds/{id}/confirm`.
-#[derive(Deserialize, Debug, Default)]
+#[derive(Serialize, Deserialize, Debug, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
 }
 
 /// `POST /v1/members/{id}/adjustments`.
-#[derive(Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Adjust {
     pub points: i64,
-    pub reason: String,
+    pub reason: Text,
     #[serde(default)]
     pub allow_debt: bool,
     #[serde(default)]
     pub write_off: bool,
 }
 
+/// Whether a field is as if it had not been sent.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+// serde hands over a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 fn yes() -> bool {
     true
 }
 
-fn one() -> String {
+fn one() -> Text {
     "1".into()
 }
 
@@ -186,11 +207,11 @@ fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
 }
 
 /// Short text: at most `max` characters, none of them a control character.
-fn text(value: &str, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
+fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
     if value.chars().count() > max || value.chars().any(char::is_control) {
         return Err(invalid(field(), &format!("at most {max} characters, none of them a control character")));
     }
-    Ok(value.into())
+    Ok(value.clone())
 }
 
 impl Alias {
@@ -237,7 +258,7 @@ fn day(value: &str) -> Result<Day, Rejection> {
     date.map(Day::of).ok_or_else(|| invalid("/business_date", "a date such as 2026-11-21"))
 }
 
-fn ids(lines: &[String], field: &str) -> Result<Vec<Text>, Rejection> {
+fn ids(lines: &[Text], field: &str) -> Result<Vec<Text>, Rejection> {
     lines.iter().map(|id| text(id, 64, || format!("{field}/lines"))).collect()
 }
 
@@ -265,7 +286,7 @@ impl Purchase {
             (Some(_), None) => return Err(invalid("/business_date", "a sequence is a key together with its business date; send both")),
             (None, _) => None,
         };
-        let transaction = self.transaction_id.as_deref().map(|id| {
+        let transaction = self.transaction_id.as_ref().map(|id| {
             text(id, 64, || "/transaction_id".into()).map(|id| TransactionId { source: source.clone(), id })
         });
         let keys = Keys { natural, transaction: transaction.transpose()? };
@@ -277,7 +298,7 @@ impl Purchase {
         let discounts = discounts.collect::<Result<_, Rejection>>()?;
         let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, member)).collect::<Result<_, _>>()?;
         let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
-        let basket = Basket {
+        let basket = Arc::new(Basket {
             source,
             store,
             till,
@@ -290,7 +311,7 @@ impl Purchase {
             lines,
             discounts,
             tenders,
-        };
+        });
         Ok(command::Purchase { basket, keys, alias })
     }
 }

@@ -1,5 +1,6 @@
 //! `tessera`: the composition root. Reads its settings before it opens a folder or binds a port.
 
+mod bench;
 mod serve;
 
 use std::net::SocketAddr;
@@ -28,6 +29,11 @@ enum Command {
         /// The file.
         programme: PathBuf,
     },
+    /// Measures this machine: durable purchases and reads as ratios to what the same listener answers without a member.
+    Bench(bench::Bench),
+    /// For `bench`: the least that an HTTP server can do.
+    #[command(hide = true)]
+    Bare,
 }
 
 /// Settings of a node: flags, or the environment.
@@ -46,11 +52,14 @@ struct Serve {
     #[arg(long, env = "TESSERA_OPEN_TO_ALL")]
     open_to_all: bool,
     /// Shards of a new folder; one that exists keeps its own.
-    #[arg(long, env = "TESSERA_SHARDS", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, env = "TESSERA_SHARDS", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     shards: u16,
     /// For demonstrations and tests: the time at which a new folder's clock starts, as in RFC 3339.
     #[arg(long, env = "TESSERA_CLOCK_START_AT")]
     clock_start_at: Option<jiff::Timestamp>,
+    /// For `tessera bench`: also answer `/bench/…`.
+    #[arg(long, hide = true)]
+    bench_ceiling: bool,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +67,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(settings) => serve::serve(&settings),
         Command::Check { programme } => check(&programme),
+        Command::Bench(settings) => bench::bench(&settings),
+        Command::Bare => bench::bare(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,4 +95,11 @@ fn check(path: &std::path::Path) -> Result<(), String> {
         }
         Err(findings) => Err(serve::told(path, &findings)),
     }
+}
+
+/// Prints what a command was asked for.
+pub(crate) fn say(text: &str) {
+    use std::io::Write;
+    // A reader that has gone away is not our failure.
+    drop(writeln!(std::io::stdout(), "{text}"));
 }

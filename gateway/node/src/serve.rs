@@ -9,7 +9,7 @@ use tessera_cluster::clock::system_now;
 use tessera_cluster::{Clock, Limits, Ownership};
 use tessera_domain::programme::Programmes;
 use tessera_domain::time::timestamp;
-use tessera_gateway::ServerLimits;
+use tessera_gateway::{ServerLimits, Surface};
 use tessera_storage::committer::Sabotage;
 use tessera_storage::{Cells, NodeId, Store, StoreError};
 use tessera_storage_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -56,7 +56,8 @@ async fn run(settings: &Serve, text: &str) -> Result<(), String> {
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    tessera_gateway::serve(listener, members.clone(), ServerLimits::default(), stopping).await;
+    let surface = Surface { members: members.clone(), ceiling: settings.bench_ceiling };
+    tessera_gateway::serve(listener, surface, ServerLimits::default(), stopping).await;
     members.drain().await;
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");

@@ -94,7 +94,7 @@ impl World {
 
     fn buys(&mut self, id: &str, basket: Basket) -> Result<Arc<Record>, Code> {
         let keys = Keys { natural: None, transaction: Some(TransactionId { source: "pos".into(), id: id.into() }) };
-        self.does(0, Ask::Purchase(Box::new(Purchase { basket, keys, alias: None })))
+        self.does(0, Ask::Purchase(Box::new(Purchase { basket: Arc::new(basket), keys, alias: None })))
     }
 
     fn figures(&self) -> Figures {
