@@ -10,10 +10,11 @@ use bincode::error::{DecodeError, EncodeError};
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::ids::LotId;
-use tessera_domain::keys::{KeyIndex, Keys, NaturalKey, Page, TransactionId};
+use tessera_domain::command::{LineBack, Return, SaleName};
+use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Holding, Member};
 use tessera_domain::number::{Currency, Decimal};
-use tessera_domain::record::{Alias, Asked, Body, Event, Figures, HoldEnd, Notice, Record, Sale, TierWhy, Unlock};
+use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, TierWhy, Unlock};
 use tessera_domain::tier::Tier;
 use tessera_domain::time::Day;
 use tessera_domain::wallet::{Hold, Lot, Wallet};
@@ -38,7 +39,7 @@ frozen_struct!(Figures { available, pending, held, debt });
 frozen_struct!(Alias { kind, hash, tail });
 frozen_struct!(NaturalKey { source, store, till, business_date, sequence });
 frozen_struct!(TransactionId { source, id });
-frozen_struct!(Keys { natural, transaction });
+frozen_struct!(Keys { natural, transaction, content });
 frozen_struct!(ReturnOf { sale, line });
 frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, discount, tax, voided, returns });
 frozen_struct!(HeadDiscount { amount, lines });
@@ -48,13 +49,20 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, burned, notices,
+    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, burned, exchanged, notices,
 });
+frozen_struct!(LineBack { line, quantity, amount });
+frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });
+frozen_struct!(SaleLeft { lines, kept, restored, metric });
+frozen_struct!(Back { sale, lines, claimed, restored, unmet, left });
+frozen_struct!(Returned { asked, back });
 frozen_struct!(Record { at, programme, header, body, events, after, tier });
 
 frozen_enum!(LineKind {
     0 => Goods {}, 1 => Service {}, 2 => GiftCard {}, 3 => Deposit {}, 4 => Fee {}, 5 => Donation {}, 6 => Return {},
 });
+frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
+frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
 frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap {}, 4 => MemberCap {} });
 frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
@@ -69,6 +77,12 @@ frozen_enum!(Body {
     5 => HoldCancelled { hold },
     6 => Redeemed { points, currency, value, asked },
     7 => Adjusted { points, reason, allow_debt, write_off },
+    8 => Returned { 0: returned },
+    9 => BlindReturned { basket, keys, claimed, taken },
+    10 => Delivered { sale, lines, asked },
+    11 => Reversed { redemption, points },
+    12 => AliasAdded { alias },
+    13 => AliasRemoved { kind, hash },
 });
 frozen_enum!(Event {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -96,6 +110,7 @@ frozen_enum!(Event {
     23 => Visit { day, store, count },
     24 => TierChanged { from, to, at, why },
     25 => TierReviewed { period },
+    26 => Lapsed { lot, points },
 });
 
 // The snapshot of a member.
@@ -129,6 +144,8 @@ impl Wire for Member {
         self.tier.put(to)?;
         self.room.put(to)?;
         self.ended_holds.put(to)?;
+        self.returned.put(to)?;
+        self.reversed.put(to)?;
         self.tidied_at.put(to)?;
         for index in [&self.keys, &self.headers] {
             index.open.put(to)?;
@@ -159,6 +176,8 @@ impl Wire for Core {
             tier: Tier::get(from)?,
             room: Vec::get(from)?,
             ended_holds: Vec::get(from)?,
+            returned: Vec::get(from)?,
+            reversed: Vec::get(from)?,
             tidied_at: i64::get(from)?,
             ..Member::default()
         };

@@ -150,6 +150,21 @@ pub const MAX_LINES: usize = 1_000;
 pub const MAX_TENDERS: usize = 50;
 
 impl Basket {
+    /// Fingerprint of what was sold, where and when, whatever the receipt was called (rule 23). Stored.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        let amounts: Vec<u8> = self.lines.iter().flat_map(|line| [line.amount, line.discount, line.quantity.0]).flat_map(i64::to_le_bytes).collect();
+        let skus: Vec<u8> = self.lines.iter().flat_map(|line| line.sku.bytes().chain([0])).collect();
+        let at = self.occurred_at.to_le_bytes();
+        crate::keys::fingerprint(&[b"content", self.source.as_bytes(), self.store.as_bytes(), self.till.as_bytes(), &at, &amounts, &skus])
+    }
+
+    /// Same source, store, till, instant and lines.
+    #[must_use]
+    pub fn is_sold_again_as(&self, other: &Self) -> bool {
+        self.source == other.source && self.store == other.store && self.till == other.till && self.occurred_at == other.occurred_at && self.lines == other.lines
+    }
+
     /// Gross of a line: with tax.
     #[must_use]
     pub fn gross(&self, worth: &LineWorth) -> i64 {

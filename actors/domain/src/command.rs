@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::Text;
 use crate::basket::Basket;
-use crate::keys::Keys;
+use crate::keys::{KeyKind, Keys};
+use crate::number::{Currency, Decimal};
 use crate::record::{Alias, Asked};
+use crate::time::Millis;
 
 /// A command and the key it came under.
 #[derive(Clone, Debug)]
@@ -25,6 +27,57 @@ pub enum Ask {
     CancelHold { hold: u64 },
     Redeem { asked: Asked },
     Adjust { points: i64, reason: Text, allow_debt: bool, write_off: bool },
+    Return(Box<Return>),
+    /// Goods without a receipt: no sale is named.
+    BlindReturn(Box<BlindReturn>),
+    /// Lines of a sale were delivered; none named = all that wait.
+    Deliver { sale: u64, lines: Vec<Text> },
+    /// Undoes a redemption.
+    Reverse { redemption: u64 },
+    AddAlias { alias: Alias },
+    RemoveAlias { kind: Text, hash: u128 },
+}
+
+/// A return, or a void.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Return {
+    /// [`KeyKind::Return`] or [`KeyKind::Void`].
+    pub kind: KeyKind,
+    pub sale: SaleName,
+    /// Empty: all that is left.
+    pub lines: Vec<LineBack>,
+    /// When given it is the sale's.
+    pub currency: Option<Currency>,
+    /// Minor units that go back as points; `None`: in proportion to the goods.
+    pub points_refund: Option<i64>,
+    pub keys: Keys,
+    pub occurred_at: Millis,
+}
+
+/// How a sale is named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SaleName {
+    /// By its record's number.
+    Seq(u64),
+    /// By the till's or the source's key.
+    Keys(Keys),
+}
+
+/// What comes back of a line. Neither figure: all that is left of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineBack {
+    pub line: Text,
+    pub quantity: Option<Decimal>,
+    /// Minor units. With quantity 0 a price adjustment.
+    pub amount: Option<i64>,
+}
+
+/// Goods that came back without a receipt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlindReturn {
+    /// The goods as they would be sold.
+    pub basket: Arc<Basket>,
+    pub keys: Keys,
 }
 
 /// A purchase.

@@ -6,7 +6,10 @@ use jiff::tz::TimeZone;
 
 use crate::Text;
 use crate::number::{Decimal, Ratio};
-use crate::programme::{BaseRule, Bonus, Caps, Condition, ExpiryRule, HoldRules, Level, Metric, Multiplier, Programme, TierPeriod, TierRules, UnknownAlias, WalletRules};
+use crate::programme::{
+    BaseRule, Bonus, Caps, Clawback, Condition, ExpiryRule, HoldRules, Level, Metric, Multiplier, PendingRule, Programme, TierPeriod, TierRules, UnknownAlias, UnlockRule,
+    WalletRules,
+};
 use crate::time::{Millis, Period};
 
 /// A programme as written: texts and numbers read, nothing checked yet.
@@ -31,6 +34,18 @@ pub struct Source {
     pub soft_landing: bool,
     pub aliases: BTreeMap<Text, UnknownAlias>,
     pub holds: HoldRules,
+    pub pending: Vec<PendingSource>,
+    pub clawback: Clawback,
+    pub renumbers: Vec<Text>,
+}
+
+/// A pending rule as written.
+#[derive(Clone, Debug)]
+pub struct PendingSource {
+    pub id: Text,
+    pub priority: i32,
+    pub unlock: UnlockRule,
+    pub when: ConditionSource,
 }
 
 /// An earn rule as written.
@@ -129,6 +144,14 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         let when = condition(f, at, &rule.when, levels);
         Bonus { id: rule.id.clone(), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
+    let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
+        if let UnlockRule::Days(days) = rule.unlock {
+            f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
+        }
+        let when = condition(f, at, &rule.when, levels);
+        f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
+        PendingRule { id: rule.id.clone(), priority: rule.priority, unlock: rule.unlock, when }
+    });
     findings.unless(source.purchase_cap.is_none_or(|cap| cap > 0), "caps.purchase", "a cap is above 0; leave it out for none");
     findings.unless(source.member_cap.is_none_or(|(_, cap)| cap > 0), "caps.member.points", "a cap is above 0; leave it out for none");
     findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
@@ -153,9 +176,13 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         tiers: TierRules { metric: source.metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
         aliases: source.aliases.clone(),
         holds,
+        pending,
+        clawback: source.clawback,
+        renumbers: source.renumbers.clone(),
     };
     programme.rates.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.multipliers.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
+    programme.pending.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.bonuses.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(programme)
 }
@@ -220,6 +247,11 @@ impl HasId for RateSource {
     }
 }
 impl HasId for MultiplierSource {
+    fn id(&self) -> &Text {
+        &self.id
+    }
+}
+impl HasId for PendingSource {
     fn id(&self) -> &Text {
         &self.id
     }

@@ -29,6 +29,10 @@ pub enum Kind {
     Redemption,
     /// A staff adjustment.
     Adjustment,
+    /// A delivery.
+    Delivery,
+    /// A reversal.
+    Reversal,
 }
 
 impl Kind {
@@ -39,6 +43,8 @@ impl Kind {
             Self::Hold => "hold_",
             Self::Redemption => "red_",
             Self::Adjustment => "adj_",
+            Self::Delivery => "del_",
+            Self::Reversal => "rev_",
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::time::{DAY_MS, Day, Millis};
 pub struct Keys {
     pub natural: Option<NaturalKey>,
     pub transaction: Option<TransactionId>,
+    /// Of sources that renumber: a fingerprint of what was sold, where and when.
+    pub content: Option<u64>,
 }
 
 /// What names a receipt on the till's side.
@@ -53,7 +55,7 @@ impl Keys {
             fingerprint(&[b"natural", kind, key.source.as_bytes(), key.store.as_bytes(), key.till.as_bytes(), &day, key.sequence.as_bytes()])
         });
         let transaction = self.transaction.as_ref().map(|key| fingerprint(&[b"transaction", kind, key.source.as_bytes(), key.id.as_bytes()]));
-        natural.into_iter().chain(transaction).collect()
+        natural.into_iter().chain(transaction).chain(self.content).collect()
     }
 
     /// Whether nothing was given.
@@ -141,6 +143,7 @@ mod tests {
         let keys = Keys {
             natural: Some(NaturalKey { source: "pos".into(), store: "367".into(), till: "4".into(), business_date: Day(20_000), sequence: "000173".into() }),
             transaction: Some(TransactionId { source: "pos".into(), id: "31198570044".into() }),
+            content: None,
         };
         let golden: [u64; 2] = [3_573_508_850_000_041_109, 76_920_976_467_905_414];
         assert_eq!(keys.fingerprints(KeyKind::Purchase)[..], golden);

@@ -2,7 +2,7 @@
 
 use crate::keys::{KeyIndex, KeyKind};
 use crate::programme::Programme;
-use crate::record::{Alias, Body, Event, Figures, HoldEnd, Record};
+use crate::record::{Alias, Back, Body, Event, Figures, HoldEnd, Record};
 use crate::tier::Tier;
 use crate::time::{DAY_MS, Day, Millis};
 use crate::wallet::Wallet;
@@ -36,6 +36,10 @@ pub struct Member {
     pub headers: KeyIndex,
     /// Holds that were confirmed or cancelled: a late confirm must not find them again.
     pub ended_holds: Vec<u32>,
+    /// Sales of which something came back, with the record that says how they stand; by sale.
+    pub returned: Vec<(u32, u32)>,
+    /// Redemptions that were reversed.
+    pub reversed: Vec<u32>,
     /// Last look for what can be let go of.
     pub tidied_at: Millis,
 }
@@ -78,6 +82,27 @@ impl Member {
         self.wallet.next_due().min(self.tier.next_review(&programme.tiers, &programme.zone))
     }
 
+    /// Which record says how a sale stands, if something came back of it.
+    #[must_use]
+    pub fn last_return(&self, sale: u64) -> Option<u64> {
+        let at = self.returned.binary_search_by_key(&short(sale), |(seq, _)| *seq).ok()?;
+        Some(u64::from(self.returned[at].1))
+    }
+
+    fn stands(&mut self, back: &Back) {
+        let (sale, seq) = (short(back.sale), short(self.seq));
+        match self.returned.binary_search_by_key(&sale, |(seq, _)| *seq) {
+            Ok(at) => self.returned[at].1 = seq,
+            Err(at) => self.returned.insert(at, (sale, seq)),
+        }
+    }
+
+    /// Whether an alias is this member's now.
+    #[must_use]
+    pub fn holds_alias(&self, kind: &str, hash: u128) -> bool {
+        self.aliases.iter().any(|held| *held.alias.kind == *kind && held.alias.hash == hash && held.until.is_none())
+    }
+
     /// Folds a record in. Total: whatever a record says is taken as it is.
     pub fn apply(&mut self, record: &Record) {
         self.seq += 1;
@@ -101,9 +126,30 @@ impl Member {
                 for fingerprint in sale.keys.fingerprints(KeyKind::Purchase) {
                     self.keys.insert(fingerprint, self.seq, record.at);
                 }
+                for back in &sale.exchanged {
+                    self.stands(back);
+                }
             }
             Body::HoldPlaced { expires_at, .. } => self.wallet.open_hold(self.seq, *expires_at),
-            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } => {}
+            Body::Returned(returned) => {
+                for fingerprint in returned.asked.keys.fingerprints(returned.asked.kind) {
+                    self.keys.insert(fingerprint, self.seq, record.at);
+                }
+                self.stands(&returned.back);
+            }
+            Body::BlindReturned { keys, .. } => {
+                for fingerprint in keys.fingerprints(KeyKind::Return) {
+                    self.keys.insert(fingerprint, self.seq, record.at);
+                }
+            }
+            Body::Reversed { redemption, .. } => self.reversed.push(short(*redemption)),
+            Body::AliasAdded { alias } => self.aliases.push(Holding { alias: alias.clone(), from: record.at, until: None }),
+            Body::AliasRemoved { kind, hash } => {
+                for held in self.aliases.iter_mut().filter(|held| held.alias.kind == *kind && held.alias.hash == *hash) {
+                    held.until.get_or_insert(record.at);
+                }
+            }
+            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } => {}
         }
         for event in &record.events {
             self.wallet.apply(self.seq, event);
@@ -125,6 +171,11 @@ impl Member {
             self.room.retain(|(day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));
         }
     }
+}
+
+/// Records of one member are numbered far below 2^32.
+fn short(seq: u64) -> u32 {
+    u32::try_from(seq).unwrap_or(u32::MAX)
 }
 
 /// What reads see without asking the member, as long as `now < good_until`.

@@ -34,6 +34,42 @@ pub struct Programme {
     pub tiers: TierRules,
     pub aliases: BTreeMap<Text, UnknownAlias>,
     pub holds: HoldRules,
+    /// By `(priority desc, id asc)`; the first that matches a line says when its points unlock.
+    pub pending: Vec<PendingRule>,
+    pub clawback: Clawback,
+    /// Sources whose tills number a receipt anew when they send it again (rule 23).
+    pub renumbers: Vec<Text>,
+}
+
+/// Which points wait, and for what (rule 8). Conditions on sums are not looked at.
+#[derive(Clone, Debug)]
+pub struct PendingRule {
+    pub id: Text,
+    pub priority: i32,
+    pub unlock: UnlockRule,
+    pub when: Condition,
+}
+
+/// When points of a line unlock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnlockRule {
+    /// At the start of the local day so many days after the sale's.
+    Days(i32),
+    At(Millis),
+    /// With the line's delivery; reversed when that has not come in 90 days.
+    Delivered,
+}
+
+/// From where a claim is met after the sale's own points (rule 18).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Clawback {
+    /// From nowhere: it is owed by the sale.
+    SaleLots,
+    /// From other available points.
+    #[default]
+    WithinBalance,
+    /// From other available points, then it is debt.
+    Unlimited,
 }
 
 /// The wallet's rules.

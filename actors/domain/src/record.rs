@@ -6,10 +6,11 @@ use smallvec::SmallVec;
 
 use crate::Text;
 use crate::basket::Basket;
+use crate::command::Return;
 use crate::earn::Award;
 use crate::ids::LotId;
 use crate::keys::Keys;
-use crate::number::Currency;
+use crate::number::{Currency, Decimal};
 use crate::time::{Day, Millis};
 
 /// One record: a sequence number, a frame. The answer, the stream's events and the statement's line
@@ -39,6 +40,49 @@ pub enum Body {
     HoldCancelled { hold: u64 },
     Redeemed { points: i64, currency: Option<Currency>, value: i64, asked: Asked },
     Adjusted { points: i64, reason: Text, allow_debt: bool, write_off: bool },
+    Returned(Box<Returned>),
+    /// Without a receipt: `claimed` by today's base rule, of which `taken` was there.
+    BlindReturned { basket: Arc<Basket>, keys: Keys, claimed: i64, taken: i64 },
+    Delivered { sale: u64, lines: Vec<u16>, asked: Vec<Text> },
+    Reversed { redemption: u64, points: i64 },
+    AliasAdded { alias: Alias },
+    AliasRemoved { kind: Text, hash: u128 },
+}
+
+/// A return of a sale.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Returned {
+    pub asked: Return,
+    pub back: Back,
+}
+
+/// What went back of one sale, and how the sale stands after it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Back {
+    /// Number of the sale's record.
+    pub sale: u64,
+    /// Net and quantity that came back now, by place of the line.
+    pub lines: Vec<(u16, i64, Decimal)>,
+    /// Points claimed now.
+    pub claimed: i64,
+    /// Points that the sale had burned and that came back now.
+    pub restored: i64,
+    /// Of the claim, what nothing met: owed by the sale.
+    pub unmet: i64,
+    pub left: SaleLeft,
+}
+
+/// A sale after what has come back of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SaleLeft {
+    /// Net and quantity left, of the lines that are not whole any more.
+    pub lines: Vec<(u16, i64, Decimal)>,
+    /// Points it still gives.
+    pub kept: i64,
+    /// Points restored so far.
+    pub restored: i64,
+    /// What it still counts for the tier, unless that is visits.
+    pub metric: i64,
 }
 
 /// How much a hold or redemption asked for.
@@ -81,6 +125,8 @@ pub struct Sale {
     pub metric: i64,
     /// Points burned by its tenders.
     pub burned: i64,
+    /// What its lines of kind return gave back of earlier sales.
+    pub exchanged: Vec<Back>,
     pub notices: SmallVec<[Notice; 2]>,
 }
 
@@ -135,7 +181,9 @@ pub enum Event {
     Expired { lot: LotId, points: i64, at: Millis },
     /// Taken back by a return of its sale.
     ClawedBack { lot: LotId, points: i64, pending: bool },
-    /// Expired points that a claim counted: no balance changes.
+    /// Pending points whose event has not come in time. A later claim counts them as taken.
+    Lapsed { lot: LotId, points: i64 },
+    /// Expired or lapsed points that a claim counted: no balance changes.
     ExpiredCounted { lot: LotId, points: i64 },
     /// Spent points came back to their lot.
     Reinstated { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
@@ -198,7 +246,7 @@ impl Figures {
             | Event::ClawedBack { points, pending: false, .. }
             | Event::OwedMet { points, .. }
             | Event::AdjustedDown { points, .. } => add(&mut self.available, -points),
-            Event::ClawedBack { points, pending: true, .. } => add(&mut self.pending, -points),
+            Event::ClawedBack { points, pending: true, .. } | Event::Lapsed { points, .. } => add(&mut self.pending, -points),
             Event::Held { points, .. } => {
                 add(&mut self.available, -points);
                 add(&mut self.held, points);

@@ -23,7 +23,7 @@ pub struct Lot {
     pub held: i64,
     /// Points of it that met debt.
     pub repaid: i64,
-    /// Points of it that expired and no claim has counted.
+    /// Points of it that expired or lapsed and no claim has counted.
     pub expired: i64,
 }
 
@@ -152,6 +152,12 @@ impl Wallet {
                     waiting.left -= points;
                 }
                 self.waiting.retain(|(waiting, _)| waiting.left > 0);
+            }
+            Event::Lapsed { lot, points } => {
+                if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
+                    let (lot, _) = self.waiting.remove(at);
+                    self.place(Lot { left: lot.left - points, expired: points, ..lot });
+                }
             }
             Event::ClawedBack { lot, points, pending: false } => self.change(lot, |lot| lot.left -= points),
             Event::ExpiredCounted { lot, points } => self.change(lot, |lot| lot.expired -= points),

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::Error as _;
 use tessera_domain::Text;
-use tessera_domain::compile::{self, BonusSource, ConditionSource, Finding, MultiplierSource, RateSource, Source};
+use tessera_domain::compile::{self, BonusSource, ConditionSource, Finding, MultiplierSource, PendingSource, RateSource, Source};
 use tessera_domain::number::{Currency, Decimal, Rounding};
-use tessera_domain::programme::{Condition, ExpiryRule, HoldRules, Level, Metric, Programme, Stacking, TierPeriod, UnknownAlias, WalletRules};
+use tessera_domain::programme::{Clawback, Condition, ExpiryRule, HoldRules, Level, Metric, Programme, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
 use tessera_domain::time::{Millis, Period, RoundUp};
 
 /// A finding and the line it is on, from 1; 0 when the file has no such place.
@@ -94,6 +94,12 @@ struct File {
     aliases: BTreeMap<Text, AliasPolicy>,
     #[serde(default)]
     holds: Holds,
+    #[serde(default)]
+    pending: Vec<Pending>,
+    #[serde(default)]
+    returns: Returns,
+    #[serde(default)]
+    renumbering_sources: Vec<Text>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -206,6 +212,50 @@ struct Bonus {
     #[serde(default)]
     when: When,
     text: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pending {
+    id: Text,
+    #[serde(default)]
+    priority: i32,
+    unlock: UnlockName,
+    #[serde(default)]
+    when: When,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UnlockName {
+    Days(i32),
+    At(Instant),
+    Delivered(Yes),
+}
+
+/// `delivered = true`: false would say nothing.
+struct Yes;
+
+impl<'de> Deserialize<'de> for Yes {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if bool::deserialize(from)? { Ok(Self) } else { Err(D::Error::custom("delivered = true, or leave the rule out")) }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Returns {
+    #[serde(default)]
+    clawback: ClawbackName,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ClawbackName {
+    SaleLots,
+    #[default]
+    WithinBalance,
+    Unlimited,
 }
 
 #[derive(Deserialize, Default)]
@@ -418,6 +468,16 @@ impl File {
         let multiplier =
             |row: Multiplier| MultiplierSource { id: row.id, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text };
         let bonus = |row: Bonus| BonusSource { id: row.id, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text };
+        let pending = |row: Pending| PendingSource {
+            id: row.id,
+            priority: row.priority,
+            unlock: match row.unlock {
+                UnlockName::Days(days) => UnlockRule::Days(days),
+                UnlockName::At(at) => UnlockRule::At(at.0),
+                UnlockName::Delivered(Yes) => UnlockRule::Delivered,
+            },
+            when: row.when.source(),
+        };
         let tiers = self.tiers;
         Source {
             name: self.name,
@@ -456,6 +516,13 @@ impl File {
             soft_landing: tiers.soft_landing,
             aliases: self.aliases.into_iter().map(|(kind, policy)| (kind, match policy { AliasPolicy::Reject => UnknownAlias::Reject, AliasPolicy::Enrol => UnknownAlias::Enrol })).collect(),
             holds: HoldRules { ttl_ms: self.holds.ttl_seconds.saturating_mul(1_000), max_ttl_ms: self.holds.max_ttl_seconds.saturating_mul(1_000), max_open: self.holds.max_open },
+            pending: self.pending.into_iter().map(pending).collect(),
+            clawback: match self.returns.clawback {
+                ClawbackName::SaleLots => Clawback::SaleLots,
+                ClawbackName::WithinBalance => Clawback::WithinBalance,
+                ClawbackName::Unlimited => Clawback::Unlimited,
+            },
+            renumbers: self.renumbering_sources,
         }
     }
 }

@@ -7,9 +7,9 @@ use crate::ids::LotId;
 use crate::member::Member;
 use crate::number::Currency;
 use crate::programme::Programme;
-use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, TierWhy};
+use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, TierWhy, Unlock};
 use crate::time::{DAY_MS, Day, Millis, expiry};
-use crate::wallet::Wallet;
+use crate::wallet::{Wallet, due};
 use crate::{Code, Rejection};
 
 use super::Context;
@@ -97,10 +97,27 @@ impl<'a> Draft<'a> {
         for hold in over {
             self.release(&hold, HoldEnd::Expired);
         }
+        self.post_unlocks();
         self.post_expiries();
         let programme = self.programme.clone();
         for event in self.member.tier.reviews(&programme.tiers, &programme.zone, now) {
             self.emit(event);
+        }
+    }
+
+    /// Pending points whose day has come; what waited for an event past its deadline lapses.
+    fn post_unlocks(&mut self) {
+        let now = self.now;
+        let mut over: Vec<_> = self.wallet().waiting.iter().filter(|(_, unlock)| due(*unlock) <= now).copied().collect();
+        over.sort_by_key(|(lot, unlock)| (due(*unlock), lot.id));
+        for (lot, unlock) in over {
+            match unlock {
+                Unlock::At(at) => {
+                    super::deliver::activate(self, &lot, at);
+                    self.meet_debt();
+                }
+                Unlock::Delivery { .. } | Unlock::LastLine { .. } => self.emit(Event::Lapsed { lot: lot.id, points: lot.left }),
+            }
         }
     }
 
@@ -154,7 +171,7 @@ impl<'a> Draft<'a> {
 
     /// Rule 14: active points that nothing holds first meet what their sale owes, then debt.
     pub(super) fn meet_debt(&mut self) {
-        let owed = self.wallet.owed.clone();
+        let owed = self.wallet().owed.clone();
         for (sale, mut left) in owed {
             let lots: Vec<_> = self.wallet().live.iter().filter(|lot| lot.id.seq == sale).copied().collect();
             for lot in lots {
@@ -185,11 +202,28 @@ impl<'a> Draft<'a> {
     /// Raises the tier at once if the metric now carries a higher one (rule 21).
     pub(super) fn upgrade(&mut self) {
         let programme = self.programme.clone();
-        let changes: Vec<(Day, i64)> = self.events.iter().filter_map(|event| if let Event::Metric { period, amount } = event { Some((*period, *amount)) } else { None }).collect();
+        let changes = self.metric_changes();
         let carried = self.member.tier.carried(&programme.tiers, Day::at(self.now, &programme.zone), &changes);
         if carried > self.tier {
             self.emit(Event::TierChanged { from: self.tier, to: carried, at: self.now, why: TierWhy::Reached });
         }
+    }
+
+    /// Withdraws the tier at once if what came back has broken it (rule 21). One that is held by something
+    /// else than the metric (soft landing) stays.
+    pub(super) fn withdraw(&mut self) {
+        let programme = self.programme.clone();
+        let changes = self.metric_changes();
+        let today = Day::at(self.now, &programme.zone);
+        let before = self.member.tier.carried(&programme.tiers, today, &[]);
+        let after = self.member.tier.carried(&programme.tiers, today, &changes);
+        if after < before && self.tier == before {
+            self.emit(Event::TierChanged { from: self.tier, to: after, at: self.now, why: TierWhy::Withdrawn });
+        }
+    }
+
+    fn metric_changes(&self) -> Vec<(Day, i64)> {
+        self.events.iter().filter_map(|event| if let Event::Metric { period, amount } = event { Some((*period, *amount)) } else { None }).collect()
     }
 
     /// Points asked for, directly or as money (rule 13), and what they are worth.

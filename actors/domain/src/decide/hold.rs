@@ -41,9 +41,13 @@ pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, reco
 }
 
 /// A points tender that names a hold.
-pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, seq: u64, points: i64, field: &str) -> Result<(), Rejection> {
+pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, seq: u64, points: i64, field: &str, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
     let Some(hold) = open(draft, seq) else {
-        return Err(Rejection::new(Code::HoldExpired, format!("{field}/hold"), "this hold is not open any more; place another, or tender without one"));
+        let at_field = |no: Rejection| Rejection { field: format!("{field}/hold").into(), ..no };
+        if points > placed(seq, records).map_err(at_field)? {
+            return Err(Rejection::new(Code::InsufficientPoints, format!("{field}/amount"), "the amount takes more points than the hold had"));
+        }
+        return late(draft, seq, points, records).map_err(at_field);
     };
     if points > hold.points {
         let detail = format!("the amount takes {points} points and the hold has {}", hold.points);

@@ -1,19 +1,25 @@
 //! One file per command. Each fills a [`Draft`]: the state as it is, and the events so far.
 
 mod adjust;
+mod alias;
+mod clawback;
+mod deliver;
 mod draft;
 mod enrol;
 mod hold;
+mod issue;
 mod purchase;
 mod redeem;
 mod repeat;
+mod returns;
+mod reverse;
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 pub use crate::decide::draft::Draft;
-use crate::command::{Ask, Command};
+use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
 use crate::member::Member;
 use crate::programme::Programmes;
@@ -51,6 +57,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             seqs.push(seq);
         }
     };
+    let exists = |seq: u64| (1..=member.seq).contains(&seq);
     if command.header != 0 {
         // The low bits of a hash are a fingerprint of it.
         #[expect(clippy::cast_possible_truncation)]
@@ -61,11 +68,45 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             for fingerprint in purchase.keys.fingerprints(KeyKind::Purchase) {
                 member.keys.find(fingerprint).for_each(&mut add);
             }
+            // A hold may be over by now, and is then taken again; a line that comes back names its sale.
+            purchase.basket.tenders.iter().filter_map(|tender| tender.hold).filter(|seq| exists(*seq)).for_each(&mut add);
+            for sale in purchase.basket.lines.iter().filter_map(|line| line.returns.as_ref()).map(|returns| returns.sale).filter(|seq| exists(*seq)) {
+                add(sale);
+                member.last_return(sale).into_iter().for_each(&mut add);
+            }
         }
+        Ask::Return(asked) => {
+            for fingerprint in asked.keys.fingerprints(asked.kind) {
+                member.keys.find(fingerprint).for_each(&mut add);
+            }
+            let named: SmallVec<[u64; 2]> = match &asked.sale {
+                SaleName::Seq(seq) => [*seq].into_iter().filter(|seq| exists(*seq)).collect(),
+                SaleName::Keys(keys) => keys.fingerprints(KeyKind::Purchase).into_iter().flat_map(|fingerprint| member.keys.find(fingerprint).collect::<Vec<_>>()).collect(),
+            };
+            for sale in named {
+                add(sale);
+                member.last_return(sale).into_iter().for_each(&mut add);
+            }
+        }
+        Ask::BlindReturn(asked) => {
+            for fingerprint in asked.keys.fingerprints(KeyKind::Return) {
+                member.keys.find(fingerprint).for_each(&mut add);
+            }
+        }
+        Ask::Deliver { sale: seq, .. } | Ask::Reverse { redemption: seq } if exists(*seq) => add(*seq),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
-        Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if *hold <= member.seq && *hold > 0 => add(*hold),
+        Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if exists(*hold) => add(*hold),
         Ask::Enrol { .. } if member.exists() => add(1),
-        _ => {}
+        Ask::Enrol { .. }
+        | Ask::PlaceHold { .. }
+        | Ask::ConfirmHold { .. }
+        | Ask::CancelHold { .. }
+        | Ask::Redeem { .. }
+        | Ask::Adjust { .. }
+        | Ask::Deliver { .. }
+        | Ask::Reverse { .. }
+        | Ask::AddAlias { .. }
+        | Ask::RemoveAlias { .. } => {}
     }
     seqs
 }
@@ -96,14 +137,32 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
     draft.post_due();
     let body = match &command.ask {
         Ask::Enrol { aliases } => enrol::enrol(&mut draft, aliases)?,
-        Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase)?,
+        Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase, records)?,
         Ask::PlaceHold { asked, ttl_ms } => hold::place(&mut draft, *asked, *ttl_ms)?,
         Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
         Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
         Ask::Redeem { asked } => redeem::redeem(&mut draft, *asked)?,
         Ask::Adjust { points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *points, reason, *allow_debt, *write_off)?,
+        Ask::Return(asked) => returns::give_back(&mut draft, asked, records)?,
+        Ask::BlindReturn(asked) => returns::blind(&mut draft, asked)?,
+        Ask::Deliver { sale, lines } => deliver::deliver(&mut draft, *sale, lines, records)?,
+        Ask::Reverse { redemption } => reverse::reverse(&mut draft, *redemption, records)?,
+        Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
+        Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
     };
     Ok(draft.record(command.header, body))
+}
+
+/// What a command would meet if its member were enrolled with it: asked before an unknown card enrols
+/// anybody, so that a refused purchase changes nothing.
+///
+/// # Errors
+/// The rejection.
+pub fn try_new(aliases: Vec<crate::record::Alias>, command: &Command, context: &Context<'_>) -> Result<(), Rejection> {
+    let mut member = Member::default();
+    let enrolled = draft(&member, &Command { header: 0, ask: Ask::Enrol { aliases } }, context, &[])?;
+    member.apply(&enrolled);
+    draft(&member, command, context, &[]).map(drop)
 }
 
 /// Figures and tier with everything that time has brought about by `context.now`, not yet posted.
@@ -116,3 +175,5 @@ pub fn due(member: &Member, context: &Context<'_>) -> Option<(Figures, u8)> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_returns;

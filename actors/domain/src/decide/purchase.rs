@@ -1,30 +1,29 @@
 //! A purchase: its points tenders first, then what it earns (rules 2, 4–6, 12, 14, 21).
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Draft, hold};
+use super::{Draft, hold, issue, returns};
 use crate::basket::Basket;
 use crate::command::Purchase;
 use crate::earn::{Facts, earn};
-use crate::programme::{Metric, Programme};
-use crate::record::{Body, Event, Notice, Sale};
-use crate::time::{DAY_MS, Day, Millis, NEVER, expiry};
+use crate::programme::{Head, Metric, Programme};
+use crate::record::{Body, Event, Notice, Record, Sale};
+use crate::time::{DAY_MS, Day, Millis};
 use crate::{Code, Rejection};
 
 /// A till's clock may be this far ahead.
-const AHEAD: Millis = 10 * 60_000;
+pub(super) const AHEAD: Millis = 10 * 60_000;
 /// A sale may be this far from noon of its business date.
 const OFF_NOON: Millis = 36 * 3_600_000;
 
-pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Body, Rejection> {
+pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
     let basket = &purchase.basket;
     if let Some((kind, hash)) = &purchase.alias
         && !draft.member.held_alias(kind, *hash, basket.occurred_at)
     {
         return Err(Rejection::new(Code::UnknownAlias, "/member/alias", "no member held this alias when the sale happened"));
-    }
-    if basket.lines.iter().any(|line| line.returns.is_some()) {
-        return Err(Rejection::new(Code::NotSupported, "/lines", "exchanges are not supported yet; send the sold lines alone"));
     }
     // Rule 2: a late sale earns by the rules of its time.
     let programme = draft.context.programmes.at(basket.occurred_at).unwrap_or(&draft.programme).clone();
@@ -34,7 +33,9 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Bod
         return Err(Rejection::new(Code::NotSupported, "/currency", &detail));
     }
     let worth = basket.worth()?;
-    let burned = tenders(draft, basket)?;
+    // Returns first (rule 17), then tenders, then what is earned.
+    let exchanged = returns::exchange(draft, &basket.lines, records)?;
+    let burned = tenders(draft, basket, records)?;
 
     let zone = programme.store_zone(&basket.store);
     let day = Day::at(basket.occurred_at, zone);
@@ -49,7 +50,8 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Bod
     };
     let tier = draft.member.tier.at(basket.occurred_at);
     let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
-    issue(draft, &programme, basket.occurred_at, earned.points);
+    let head = Head { basket, day, tier };
+    let pending = issue::issue(draft, &programme, &head, &earned);
     if room.is_some() && earned.points > 0 {
         draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
     }
@@ -60,15 +62,16 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Bod
         draft.upgrade();
     }
     let mut notices = smallvec::SmallVec::new();
-    let asked: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
-    if !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != asked {
+    let sold: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
+    let given_back: i64 = exchanged.iter().flat_map(|back| &back.lines).map(|(_, net, _)| net).sum();
+    if !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != (sold - given_back).max(0) {
         notices.push(Notice::TendersDiffer);
     }
     if programme.notice_unknown_stores && !programme.stores.contains_key(&basket.store) {
         notices.push(Notice::UnknownStore);
     }
     Ok(Body::Purchased(Box::new(Sale {
-        basket: basket.clone(),
+        basket: purchase.basket.clone(),
         keys: purchase.keys.clone(),
         alias: purchase.alias.clone(),
         programme: programme.version,
@@ -79,9 +82,10 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase) -> Result<Bod
         day,
         awards: earned.awards,
         earned: earned.points,
-        pending: 0,
+        pending,
         metric,
         burned,
+        exchanged,
         notices,
     })))
 }
@@ -101,7 +105,7 @@ fn clock(now: Millis, programme: &Programme, basket: &Basket) -> Result<(), Reje
 }
 
 /// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned.
-fn tenders(draft: &mut Draft<'_>, basket: &Basket) -> Result<i64, Rejection> {
+fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<i64, Rejection> {
     let mut burned = 0_i64;
     for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
         let field = format!("/tenders/{place}");
@@ -110,35 +114,12 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket) -> Result<i64, Rejection> {
             Rejection::new(Code::CurrencyMismatch, format!("{field}/amount"), &detail)
         })?;
         match tender.hold {
-            Some(seq) => hold::confirm_for_tender(draft, seq, points, &field)?,
+            Some(seq) => hold::confirm_for_tender(draft, seq, points, &field, records)?,
             None => draft.spend(points, &format!("{field}/amount"))?,
         }
         burned = burned.saturating_add(points);
     }
     Ok(burned)
-}
-
-/// Issues what was earned; past its time already, it expires in the same commit (rule 2).
-fn issue(draft: &mut Draft<'_>, programme: &Programme, occurred_at: Millis, points: i64) {
-    let rule = programme.wallet.expiry;
-    let from = match rule {
-        Some(rule) if rule.from_activation => draft.now,
-        _ => occurred_at,
-    };
-    let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
-    if rule.is_some_and(|rule| rule.rolling) {
-        draft.emit(Event::ExpiryMoved { expires_at });
-    }
-    if points <= 0 {
-        return;
-    }
-    let lot = draft.new_lot();
-    draft.emit(Event::Issued { lot, points, unlock: None, activated_at: draft.now, expires_at });
-    if expires_at <= draft.now {
-        draft.emit(Event::Expired { lot, points, at: draft.now });
-    } else if draft.figures().debt > 0 {
-        draft.meet_debt();
-    }
 }
 
 fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, day: Day, earned: &crate::earn::Earned) -> i64 {
@@ -147,12 +128,17 @@ fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, day: Da
         Metric::Spend(currency) if currency == basket.currency => earned.eligible,
         Metric::Spend(_) => 0,
         Metric::Visits => {
-            // Part of the stored format: which stores of a day were visited.
-            #[expect(clippy::cast_possible_truncation)]
-            let store = xxh3_64(basket.store.as_bytes()) as u32;
+            let store = store_number(&basket.store);
             let known = draft.member.tier.visits.iter().any(|(d, s, _)| *d == day && *s == store);
             draft.emit(Event::Visit { day, store, count: 1 });
             i64::from(!known)
         }
     }
+}
+
+/// Which store of a day was visited. Part of the stored format.
+pub(super) fn store_number(store: &str) -> u32 {
+    #[expect(clippy::cast_possible_truncation)]
+    let number = xxh3_64(store.as_bytes()) as u32;
+    number
 }

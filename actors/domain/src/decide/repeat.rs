@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::basket::Basket;
-use crate::command::{Ask, Command, Purchase};
+use crate::command::{Ask, Command, Purchase, Return};
+use crate::keys::Keys;
 use crate::record::{Body, Record, Sale};
 use crate::{Code, Rejection};
 
@@ -30,12 +31,19 @@ fn names(command: &Command, body: &Body) -> bool {
     match (&command.ask, body) {
         (Ask::Purchase(purchase), Body::Purchased(sale)) => {
             let natural = purchase.keys.natural.is_some() && purchase.keys.natural == sale.keys.natural;
-            natural || (purchase.keys.transaction.is_some() && purchase.keys.transaction == sale.keys.transaction)
+            let content = purchase.keys.content.is_some() && purchase.keys.content == sale.keys.content;
+            natural || content || (purchase.keys.transaction.is_some() && purchase.keys.transaction == sale.keys.transaction)
         }
+        (Ask::Return(asked), Body::Returned(returned)) => asked.kind == returned.asked.kind && same_key(&asked.keys, &returned.asked.keys),
+        (Ask::BlindReturn(asked), Body::BlindReturned { keys, .. }) => same_key(&asked.keys, keys),
         // An enrolment's key is the member's id itself.
         (Ask::Enrol { .. }, Body::Enrolled { .. }) => true,
         _ => false,
     }
+}
+
+fn same_key(a: &Keys, b: &Keys) -> bool {
+    (a.natural.is_some() && a.natural == b.natural) || (a.transaction.is_some() && a.transaction == b.transaction)
 }
 
 /// JSON pointer to the first thing that differs.
@@ -52,13 +60,36 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
         (Ask::Adjust { points, reason, allow_debt, write_off }, Body::Adjusted { points: p, reason: r, allow_debt: d, write_off: w }) => {
             unless(points == p, "/points").or(unless(reason == r, "/reason")).or(unless(allow_debt == d, "/allow_debt")).or(unless(write_off == w, "/write_off"))
         }
+        (Ask::Return(asked), Body::Returned(returned)) => return_differs(asked, &returned.asked),
+        (Ask::BlindReturn(asked), Body::BlindReturned { basket, keys, .. }) => unless(asked.keys == *keys, "/sequence").or(unless(asked.basket == *basket, "/lines")),
+        (Ask::Deliver { sale, lines }, Body::Delivered { sale: before, asked, .. }) => unless(sale == before, "").or(unless(lines == asked, "/lines")),
+        (Ask::Reverse { redemption }, Body::Reversed { redemption: before, .. }) => unless(redemption == before, ""),
+        (Ask::AddAlias { alias }, Body::AliasAdded { alias: before }) => unless(alias == before, "/value"),
+        (Ask::RemoveAlias { kind, hash }, Body::AliasRemoved { kind: before, hash: b }) => unless(kind == before && hash == b, ""),
         // The key was used for another kind of request.
         _ => Some(String::new()),
     }
 }
 
+fn return_differs(a: &Return, b: &Return) -> Option<String> {
+    let fields = [
+        ("/sequence", a.keys == b.keys),
+        ("/sale", a.sale == b.sale),
+        ("/lines", a.lines == b.lines),
+        ("/currency", a.currency == b.currency),
+        ("/refunds", a.points_refund == b.points_refund),
+        ("/occurred_at", a.occurred_at == b.occurred_at),
+        ("", a.kind == b.kind),
+    ];
+    fields.iter().find(|(_, same)| !same).map(|(field, _)| (*field).to_owned())
+}
+
 fn sale_differs(purchase: &Purchase, sale: &Sale) -> Option<String> {
     let (a, b): (&Basket, &Basket) = (&purchase.basket, &sale.basket);
+    // A till that renumbers sends the same goods under another sequence (rule 23).
+    if purchase.keys.content.is_some() && purchase.keys.content == sale.keys.content && a.is_sold_again_as(b) {
+        return None;
+    }
     let fields = [
         ("/sequence", purchase.keys.natural == sale.keys.natural),
         ("/transaction_id", purchase.keys.transaction == sale.keys.transaction),

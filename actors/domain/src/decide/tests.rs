@@ -15,9 +15,9 @@ use crate::record::{Asked, Body, Figures, Record};
 use crate::time::{DAY_MS, Millis, RoundUp};
 
 /// 2026-06-01T12:00:00Z.
-const NOON: Millis = 1_780_315_200_000;
+pub(super) const NOON: Millis = 1_780_315_200_000;
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     let usd = "USD".parse().expect("a currency");
     Source {
         name: "test".into(),
@@ -47,25 +47,28 @@ fn source() -> Source {
         soft_landing: false,
         aliases: [("card".into(), UnknownAlias::Enrol)].into(),
         holds: HoldRules { ttl_ms: 60_000, max_ttl_ms: 100 * DAY_MS, max_open: 3 },
+        pending: Vec::new(),
+        clawback: crate::programme::Clawback::WithinBalance,
+        renumbers: Vec::new(),
     }
 }
 
-struct World {
+pub(super) struct World {
     programmes: Programmes,
-    member: Member,
+    pub(super) member: Member,
     records: Vec<Arc<Record>>,
-    now: Millis,
+    pub(super) now: Millis,
 }
 
 impl World {
-    fn new(source: &Source) -> Self {
+    pub(super) fn new(source: &Source) -> Self {
         let programme = compile(source, 1, 0).expect("a good programme");
         let mut world = Self { programmes: Programmes::new(vec![Arc::new(programme)]), member: Member::default(), records: Vec::new(), now: NOON };
         world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
         world
     }
 
-    fn decide(&self, header: u128, ask: Ask) -> (Decision, Vec<u64>) {
+    pub(super) fn decide(&self, header: u128, ask: Ask) -> (Decision, Vec<u64>) {
         let command = Command { header, ask };
         let seqs = needs(&self.member, &command);
         let read: Vec<_> = seqs.iter().map(|seq| (*seq, self.records[usize::try_from(*seq).expect("small") - 1].clone())).collect();
@@ -73,7 +76,7 @@ impl World {
     }
 
     /// Commits, and holds INV-2 and INV-1's figures after each record.
-    fn does(&mut self, header: u128, ask: Ask) -> Result<Arc<Record>, Code> {
+    pub(super) fn does(&mut self, header: u128, ask: Ask) -> Result<Arc<Record>, Code> {
         match self.decide(header, ask) {
             (Decision::Commit(record), _) => {
                 let record = Arc::new(*record);
@@ -92,17 +95,17 @@ impl World {
         }
     }
 
-    fn buys(&mut self, id: &str, basket: Basket) -> Result<Arc<Record>, Code> {
-        let keys = Keys { natural: None, transaction: Some(TransactionId { source: "pos".into(), id: id.into() }) };
+    pub(super) fn buys(&mut self, id: &str, basket: Basket) -> Result<Arc<Record>, Code> {
+        let keys = Keys { transaction: Some(TransactionId { source: "pos".into(), id: id.into() }), ..Keys::default() };
         self.does(0, Ask::Purchase(Box::new(Purchase { basket: Arc::new(basket), keys, alias: None })))
     }
 
-    fn figures(&self) -> Figures {
+    pub(super) fn figures(&self) -> Figures {
         self.member.wallet.figures
     }
 }
 
-fn line(id: &str, category: &str, amount: i64) -> Line {
+pub(super) fn line(id: &str, category: &str, amount: i64) -> Line {
     Line {
         id: id.into(),
         kind: LineKind::Goods,
@@ -119,7 +122,7 @@ fn line(id: &str, category: &str, amount: i64) -> Line {
     }
 }
 
-fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Basket {
+pub(super) fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Basket {
     let currency = "USD".parse().expect("a currency");
     Basket {
         source: "pos".into(),
@@ -137,7 +140,7 @@ fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Basket {
     }
 }
 
-fn points(amount: i64) -> Tender {
+pub(super) fn points(amount: i64) -> Tender {
     Tender { kind: "points".into(), amount, hold: None, lines: Vec::new() }
 }
 

@@ -1,0 +1,101 @@
+//! What was earned becomes lots: active at once, or pending until a day or a delivery (rules 4, 8).
+
+use std::collections::BTreeMap;
+
+use super::Draft;
+use crate::basket::Basket;
+use crate::earn::{Earned, WHOLE_BASKET};
+use crate::programme::{Head, Programme, UnlockRule};
+use crate::record::{Event, Unlock};
+use crate::time::{DAY_MS, Day, Millis, NEVER, expiry};
+
+/// A delivery that has not come by then reverses what waits for it.
+const DELIVERY: Millis = 90 * DAY_MS;
+
+/// Issues the points of a sale; past their time already, they expire in the same commit (rule 2). Answers
+/// how many of them wait.
+pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_>, earned: &Earned) -> i64 {
+    let occurred_at = head.basket.occurred_at;
+    let rule = programme.wallet.expiry;
+    let from = match rule {
+        Some(rule) if rule.from_activation => draft.now,
+        _ => occurred_at,
+    };
+    let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
+    if rule.is_some_and(|rule| rule.rolling) {
+        draft.emit(Event::ExpiryMoved { expires_at });
+    }
+    let parts = parts(programme, head, earned);
+    let mut pending = 0;
+    for (unlock, points) in parts {
+        let lot = draft.new_lot();
+        match unlock {
+            // A late sale may have unlocked before it arrived.
+            Some(Unlock::At(at)) if at <= draft.now => active(draft, programme, points, lot, at, expires_at),
+            Some(_) => {
+                pending += points;
+                draft.emit(Event::Issued { lot, points, unlock, activated_at: draft.now, expires_at });
+            }
+            None => active(draft, programme, points, lot, draft.now, expires_at),
+        }
+    }
+    if draft.figures().debt > 0 {
+        draft.meet_debt();
+    }
+    pending
+}
+
+fn active(draft: &mut Draft<'_>, programme: &Programme, points: i64, lot: crate::ids::LotId, activated_at: Millis, expires_at: Millis) {
+    let from_activation = programme.wallet.expiry.filter(|rule| rule.from_activation);
+    let expires_at = from_activation.map_or(expires_at, |rule| expiry(activated_at, rule.months, rule.round_up, &programme.zone));
+    draft.emit(Event::Issued { lot, points, unlock: None, activated_at, expires_at });
+    if expires_at <= draft.now {
+        draft.emit(Event::Expired { lot, points, at: draft.now });
+    }
+}
+
+/// The points by what they wait for; `None` first.
+fn parts(programme: &Programme, head: &Head<'_>, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
+    if programme.pending.is_empty() || earned.points <= 0 {
+        return if earned.points > 0 { vec![(None, earned.points)] } else { Vec::new() };
+    }
+    let mut lines: BTreeMap<u16, i64> = BTreeMap::new();
+    for award in &earned.awards {
+        *lines.entry(award.line).or_default() += award.points;
+    }
+    let whole = lines.remove(&WHOLE_BASKET).unwrap_or(0);
+    let deadline = head.basket.occurred_at.saturating_add(DELIVERY);
+    let (mut now, mut timed, mut delivered) = (0, BTreeMap::<Millis, i64>::new(), Vec::new());
+    for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0) {
+        match unlock(programme, head, usize::from(line)) {
+            None => now += points,
+            Some(UnlockRule::At(at)) => *timed.entry(at).or_default() += points,
+            Some(UnlockRule::Days(days)) => {
+                let day = Day::at(head.basket.occurred_at, &programme.zone).plus(days);
+                *timed.entry(day.start(&programme.zone)).or_default() += points;
+            }
+            Some(UnlockRule::Delivered) => delivered.push((Some(Unlock::Delivery { line, deadline }), points)),
+        }
+    }
+    // A bonus of the whole basket unlocks with the last of its lines.
+    let last = timed.keys().next_back().copied();
+    let mut parts = Vec::new();
+    match (delivered.is_empty(), last) {
+        (true, None) => now += whole,
+        (true, Some(last)) => *timed.entry(last).or_default() += whole,
+        (false, last) if whole > 0 => delivered.push((Some(Unlock::LastLine { not_before: last.unwrap_or(Millis::MIN), deadline }), whole)),
+        (false, _) => {}
+    }
+    if now > 0 {
+        parts.push((None, now));
+    }
+    parts.extend(timed.into_iter().map(|(at, points)| (Some(Unlock::At(at)), points)));
+    parts.extend(delivered);
+    parts
+}
+
+fn unlock(programme: &Programme, head: &Head<'_>, line: usize) -> Option<UnlockRule> {
+    let basket: &Basket = head.basket;
+    let line = basket.lines.get(line)?;
+    programme.pending.iter().find(|rule| rule.when.head(head) && rule.when.line(line)).map(|rule| rule.unlock)
+}

@@ -1,0 +1,262 @@
+//! Returns, voids, exchanges, and returns without a receipt (rules 16, 17, 19).
+
+use std::sync::Arc;
+
+use super::clawback::{claim, restore, take_available};
+use super::Draft;
+use crate::basket::{Line, LineKind, LineWorth, Worth};
+use crate::command::{BlindReturn, LineBack, Return, SaleName};
+use crate::earn::{Facts, earn};
+use crate::keys::Keys;
+use crate::number::{Decimal, mul_div_floor};
+use crate::programme::{Clawback, Metric, Programme};
+use crate::record::{Back, Body, Event, Record, Returned, Sale, SaleLeft};
+use crate::{Code, Rejection};
+
+type Records = [(u64, Arc<Record>)];
+
+/// The sale of a record that was read.
+pub(super) fn sale(seq: u64, records: &Records) -> Result<&Sale, Rejection> {
+    let body = records.iter().find(|(number, _)| *number == seq).map(|(_, record)| &record.body);
+    match body {
+        Some(Body::Purchased(sale)) => Ok(sale),
+        _ => Err(Rejection::new(Code::UnknownSale, "/sale", "this member has no such purchase; look at the id, or at source, store, till, date and sequence")),
+    }
+}
+
+/// Whether a sale goes by these keys.
+pub(super) fn is_named(sale: &Sale, keys: &Keys) -> bool {
+    let natural = keys.natural.is_some() && keys.natural == sale.keys.natural;
+    natural || (keys.transaction.is_some() && keys.transaction == sale.keys.transaction)
+}
+
+pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records) -> Result<Body, Rejection> {
+    let seq = match &asked.sale {
+        SaleName::Seq(seq) => *seq,
+        SaleName::Keys(keys) => {
+            let mut named = records.iter().filter(|(_, record)| matches!(&record.body, Body::Purchased(sale) if is_named(sale, keys)));
+            let found = named.next().map_or(0, |(seq, _)| *seq);
+            if named.next().is_some() {
+                return Err(Rejection::new(Code::KeyConflict, "/sale", "these keys name two different purchases; send the purchase's id"));
+            }
+            found
+        }
+    };
+    let bought = sale(seq, records)?;
+    if asked.currency.is_some_and(|currency| currency != bought.basket.currency) {
+        let detail = format!("the sale was in {:?}; send quantities, or amounts in its currency", bought.basket.currency);
+        return Err(Rejection::new(Code::CurrencyMismatch, "/currency", &detail));
+    }
+    if asked.occurred_at > draft.now.saturating_add(super::purchase::AHEAD) {
+        return Err(Rejection::new(Code::Clock, "/occurred_at", "this is more than 10 minutes ahead of this node; set the till's clock, or its zone"));
+    }
+    let worth = bought.basket.worth()?;
+    let before = left(draft, seq, bought, records);
+    let mut lines = Vec::new();
+    if asked.lines.is_empty() {
+        for (place, worth) in worth.lines.iter().enumerate().filter(|(_, worth)| worth.sold) {
+            let (net, quantity) = of_line(&before, place, worth);
+            if net > 0 || quantity.0 > 0 {
+                lines.push((index(place), net, quantity));
+            }
+        }
+    }
+    for (at, back) in asked.lines.iter().enumerate() {
+        let field = format!("/lines/{at}");
+        let place = place_of(&bought.basket.lines, &back.line, &field)?;
+        if lines.iter().any(|(line, ..)| *line == index(place)) {
+            return Err(Rejection::new(Code::Invalid, field, "this line is named twice; add the two up"));
+        }
+        let (net, quantity) = amounts(&worth.lines[place], of_line(&before, place, &worth.lines[place]), back, &field)?;
+        lines.push((index(place), net, quantity));
+    }
+    if lines.is_empty() {
+        return Err(Rejection::new(Code::ExceedsSale, "", "all of this purchase has come back already"));
+    }
+    let back = back(draft, seq, bought, &worth, before, lines, asked.points_refund, records)?;
+    Ok(Body::Returned(Box::new(Returned { asked: asked.clone(), back })))
+}
+
+/// The lines of kind return of a purchase: each gives back a line of an earlier sale, before anything is sold.
+pub(super) fn exchange(draft: &mut Draft<'_>, lines: &[Line], records: &Records) -> Result<Vec<Back>, Rejection> {
+    let mut sales: Vec<u64> = lines.iter().filter_map(|line| line.returns.as_ref()).map(|returns| returns.sale).collect();
+    sales.sort_unstable();
+    sales.dedup();
+    let mut all = Vec::with_capacity(sales.len());
+    for seq in sales {
+        let bought = sale(seq, records)?;
+        let worth = bought.basket.worth()?;
+        let before = left(draft, seq, bought, records);
+        let mut backs: Vec<(u16, i64, Decimal)> = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(returns) = line.returns.as_ref().filter(|returns| returns.sale == seq) else { continue };
+            let field = format!("/lines/{at}");
+            let place = place_of(&bought.basket.lines, &returns.line, &format!("{field}/returns"))?;
+            if backs.iter().any(|(line, ..)| *line == index(place)) {
+                return Err(Rejection::new(Code::Invalid, field, "this line is given back twice; add the two up"));
+            }
+            // Without an amount the quantity says it.
+            let asked = LineBack { line: returns.line.clone(), quantity: Some(line.quantity), amount: (line.amount > 0).then_some(line.amount - line.discount) };
+            let (net, quantity) = amounts(&worth.lines[place], of_line(&before, place, &worth.lines[place]), &asked, &field)?;
+            backs.push((index(place), net, quantity));
+        }
+        all.push(back(draft, seq, bought, &worth, before, backs, None, records)?);
+    }
+    Ok(all)
+}
+
+/// Without a receipt: what today's base rule would give, taken from what is available at most.
+pub(super) fn blind(draft: &mut Draft<'_>, asked: &BlindReturn) -> Result<Body, Rejection> {
+    let today = draft.programme.clone();
+    let base = Programme { multipliers: Vec::new(), bonuses: Vec::new(), caps: crate::programme::Caps::default(), ..(*today).clone() };
+    if asked.basket.lines.iter().any(|line| line.kind == LineKind::Return) || !asked.basket.tenders.is_empty() {
+        return Err(Rejection::new(Code::Invalid, "/lines", "a return without a receipt lists the goods as they would be sold, and no tenders"));
+    }
+    let worth = asked.basket.worth()?;
+    let claimed = earn(&base, &asked.basket, &worth, Facts { tier: 0, room: None })?.points;
+    let most = if today.clawback == Clawback::SaleLots { 0 } else { claimed };
+    let taken = take_available(draft, most);
+    Ok(Body::BlindReturned { basket: asked.basket.clone(), keys: asked.keys.clone(), claimed, taken })
+}
+
+/// How a sale stands before this: as sold, or as its last return left it.
+fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft {
+    let whole = SaleLeft { lines: Vec::new(), kept: sale.earned, restored: 0, metric: sale.metric };
+    let Some(last) = draft.member.last_return(seq) else { return whole };
+    let record = records.iter().find(|(number, _)| *number == last).map(|(_, record)| &record.body);
+    let found = match record {
+        Some(Body::Returned(returned)) => Some(&returned.back),
+        Some(Body::Purchased(sale)) => sale.exchanged.iter().find(|back| back.sale == seq),
+        _ => None,
+    };
+    found.map_or(whole, |back| back.left.clone())
+}
+
+fn of_line(left: &SaleLeft, place: usize, worth: &LineWorth) -> (i64, Decimal) {
+    left.lines.iter().find(|(line, ..)| *line == index(place)).map_or((worth.net, worth.quantity), |(_, net, quantity)| (*net, *quantity))
+}
+
+fn place_of(lines: &[Line], id: &str, field: &str) -> Result<usize, Rejection> {
+    let unknown = || Rejection::new(Code::UnknownLine, format!("{field}/line"), &format!("the sale has no line with the id {id}"));
+    lines.iter().position(|line| *line.id == *id).ok_or_else(unknown)
+}
+
+/// Net and quantity that come back of a line (rule 17).
+fn amounts(worth: &LineWorth, left: (i64, Decimal), asked: &LineBack, field: &str) -> Result<(i64, Decimal), Rejection> {
+    let exceeds = |what: &str| Err(Rejection::new(Code::ExceedsSale, format!("{field}/{what}"), &format!("{} minor units and quantity {} are left of this line", left.0, left.1)));
+    if asked.quantity.is_some_and(|quantity| quantity.0 < 0) || asked.amount.is_some_and(|amount| amount < 0) {
+        return Err(Rejection::new(Code::Invalid, field.to_owned(), "what comes back is not negative"));
+    }
+    if !worth.sold || (left.0 == 0 && left.1.0 == 0) {
+        return exceeds("line");
+    }
+    let quantity = asked.quantity.unwrap_or_default();
+    if quantity > left.1 {
+        return exceeds("quantity");
+    }
+    match asked.amount {
+        None if asked.quantity.is_none() => Ok(left),
+        Some(amount) if amount > left.0 => exceeds("amount"),
+        None | Some(0) if quantity.0 == 0 => Err(Rejection::new(Code::Invalid, field.to_owned(), "say how much comes back: a quantity, an amount, or neither for all of the line")),
+        Some(amount) => Ok((amount, quantity)),
+        // The last takes the rest.
+        None if quantity == left.1 => Ok((left.0, quantity)),
+        None => {
+            let share = |quantity: i64| mul_div_floor(worth.net, quantity, worth.quantity.0).unwrap_or(0);
+            let before = worth.quantity.0 - left.1.0;
+            Ok(((share(before + quantity.0) - share(before)).min(left.0), quantity))
+        }
+    }
+}
+
+/// Gives lines of a sale back: restores what they were paid with, then claims what they had earned.
+#[expect(clippy::too_many_arguments, reason = "one sale as it was, as it stands, and what comes back")]
+fn back(
+    draft: &mut Draft<'_>,
+    seq: u64,
+    sale: &Sale,
+    worth: &Worth,
+    before: SaleLeft,
+    lines: Vec<(u16, i64, Decimal)>,
+    points_refund: Option<i64>,
+    records: &Records,
+) -> Result<Back, Rejection> {
+    let mut left = before.clone();
+    for (line, net, quantity) in &lines {
+        let place = usize::from(*line);
+        let (had_net, had_quantity) = of_line(&before, place, &worth.lines[place]);
+        let now = (*line, had_net - net, Decimal(had_quantity.0 - quantity.0));
+        left.lines.retain(|(other, ..)| other != line);
+        left.lines.push(now);
+    }
+    left.lines.sort_unstable_by_key(|(line, ..)| *line);
+    let mut remains = worth.clone();
+    for (line, net, quantity) in &left.lines {
+        let whole = &worth.lines[usize::from(*line)];
+        remains.lines[usize::from(*line)] = whole.less(whole.net - net, Decimal(whole.quantity.0 - quantity.0));
+    }
+    let something_kept = |worth: &Worth| worth.lines.iter().any(|line| line.sold && (line.net > 0 || line.quantity.0 > 0));
+    let gone = !something_kept(&remains);
+
+    let restored = refund(draft, sale, worth, &remains, before.restored, points_refund, gone)?;
+    restore(draft, seq, before.restored, restored, records);
+    left.restored += restored;
+
+    let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
+    let earned = earn(&version, &sale.basket, &remains, Facts { tier: sale.tier, room: sale.room })?;
+    left.kept = before.kept.min(earned.points);
+    let claimed = before.kept - left.kept;
+    let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
+    let unmet = claim(draft, seq, claimed, &places);
+    if sale.room.is_some() && claimed > 0 {
+        draft.emit(Event::RoomUsed { period: sale.cap_period, points: -claimed });
+    }
+    let change = match version.tiers.metric {
+        Metric::Points => {
+            left.metric = left.metric.min(left.kept);
+            left.metric - before.metric
+        }
+        Metric::Spend(_) => {
+            left.metric = left.metric.min(earned.eligible);
+            left.metric - before.metric
+        }
+        Metric::Visits if gone => {
+            let store = super::purchase::store_number(&sale.basket.store);
+            let last = draft.member.tier.visits.iter().any(|(day, at, count)| *day == sale.day && *at == store && *count == 1);
+            draft.emit(Event::Visit { day: sale.day, store, count: -1 });
+            -i64::from(last)
+        }
+        Metric::Visits => 0,
+    };
+    if change != 0 {
+        draft.emit(Event::Metric { period: sale.tier_period, amount: change });
+        draft.withdraw();
+    }
+    draft.meet_debt();
+    Ok(Back { sale: seq, lines, claimed, restored, unmet, left })
+}
+
+/// Points that come back of those the sale burned (rule 19).
+fn refund(draft: &Draft<'_>, sale: &Sale, worth: &Worth, remains: &Worth, restored: i64, asked: Option<i64>, gone: bool) -> Result<i64, Rejection> {
+    let most = sale.burned - restored;
+    match asked {
+        Some(amount) => {
+            let mismatch = || Rejection::new(Code::CurrencyMismatch, "/refunds", "points have no value in the sale's currency");
+            let points = if amount == 0 { 0 } else { draft.programme.points(amount, sale.basket.currency).ok_or_else(mismatch)? };
+            if points > most {
+                return Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{most} points of what this purchase was paid with have not come back yet")));
+            }
+            Ok(points)
+        }
+        None if gone => Ok(most),
+        None => {
+            let so_far = mul_div_floor(sale.burned, worth.net() - remains.net(), worth.net()).unwrap_or(0);
+            Ok((so_far - restored).clamp(0, most))
+        }
+    }
+}
+
+/// Lines are bounded far below this.
+fn index(place: usize) -> u16 {
+    u16::try_from(place).unwrap_or(u16::MAX - 1)
+}

@@ -1,0 +1,323 @@
+//! Returns, deliveries, reversals, aliases. Named after the rules they show.
+
+use std::sync::Arc;
+
+use super::tests::{NOON, World, basket, line, points, source};
+use crate::Code;
+use crate::basket::{Basket, LineKind, ReturnOf};
+use crate::command::{Ask, BlindReturn, LineBack, Purchase, Return, SaleName};
+use crate::compile::{BonusSource, ConditionSource, PendingSource};
+use crate::keys::{KeyKind, Keys};
+use crate::number::Decimal;
+use crate::programme::{Clawback, Condition, Metric, UnlockRule};
+use crate::record::{Alias, Asked, Back, Body, Event};
+use crate::time::DAY_MS;
+
+fn one(line: &str) -> LineBack {
+    LineBack { line: line.into(), quantity: None, amount: None }
+}
+
+fn some(line: &str, quantity: i64) -> LineBack {
+    LineBack { line: line.into(), quantity: Some(Decimal(quantity * Decimal::ONE)), amount: None }
+}
+
+impl World {
+    fn gives(&mut self, header: u128, sale: u64, lines: Vec<LineBack>) -> Result<Back, Code> {
+        let asked = Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines, currency: None, points_refund: None, keys: Keys::default(), occurred_at: self.now };
+        match &self.does(header, Ask::Return(Box::new(asked)))?.body {
+            Body::Returned(returned) => Ok(returned.back.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn sold(&mut self, id: &str, lines: &[(&str, i64)]) -> u64 {
+        let lines = lines.iter().map(|(id, amount)| line(id, "", *amount)).collect();
+        self.buys(id, basket(self.now, lines, Vec::new())).expect("sold");
+        self.member.seq
+    }
+}
+
+#[test]
+fn rule_16_a_return_leaves_what_the_kept_goods_would_have_earned() {
+    let mut programme = source();
+    let usd = "USD".parse().expect("a currency");
+    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
+    programme.bonuses.push(BonusSource { id: "big".into(), points: 50, per_unit: false, when, text: "".into() });
+    let mut world = World::new(&programme);
+    let sale = world.sold("1", &[("a", 9_050), ("b", 1_050)]);
+    assert_eq!(world.figures().available, 101 + 50);
+    // Below the threshold without b: 90.50 dollars earn 90, and no bonus.
+    assert_eq!(world.gives(2, sale, vec![one("b")]).map(|back| (back.claimed, back.left.kept)), Ok((61, 90)));
+    assert_eq!(world.gives(3, sale, vec![one("b")]), Err(Code::ExceedsSale));
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed), Ok(90));
+    assert_eq!((world.figures().available, world.figures().debt), (0, 0));
+    assert_eq!(world.gives(5, sale, Vec::new()), Err(Code::ExceedsSale));
+    // The same request again is answered, not done again.
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed), Ok(90));
+    assert_eq!(world.member.tier.metric.iter().map(|(_, sum)| sum).sum::<i64>(), 0);
+}
+
+#[test]
+fn rule_17_quantities_come_back_by_the_cumulative_floor() {
+    let mut world = World::new(&source());
+    let mut goods = line("a", "", 100);
+    goods.quantity = Decimal(3 * Decimal::ONE);
+    world.buys("1", basket(NOON, vec![goods], Vec::new())).expect("sold");
+    let nets: Vec<i64> = (2..5).map(|header| world.gives(header, 2, vec![some("a", 1)]).expect("back").lines[0].1).collect();
+    assert_eq!(nets, [33, 33, 34]);
+    assert_eq!(world.gives(9, 2, vec![some("a", 1)]), Err(Code::ExceedsSale));
+}
+
+#[test]
+fn rule_17_an_amount_alone_is_a_price_adjustment() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 1_000)]);
+    let adjust = |amount| vec![LineBack { line: "a".into(), quantity: None, amount: Some(amount) }];
+    assert_eq!(world.gives(2, sale, adjust(1_001)), Err(Code::ExceedsSale));
+    assert_eq!(world.gives(3, sale, adjust(150)).map(|back| (back.claimed, back.lines[0].2)), Ok((2, Decimal(0))));
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| (back.claimed, back.lines[0].1)), Ok((8, 850)));
+}
+
+#[test]
+fn rule_17_a_void_by_the_tills_key_takes_all() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 1_000), ("b", 500)]);
+    let named = Keys { transaction: Some(crate::keys::TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
+    let void = Return { kind: KeyKind::Void, sale: SaleName::Keys(named.clone()), lines: Vec::new(), currency: None, points_refund: None, keys: named, occurred_at: NOON };
+    let record = world.does(0, Ask::Return(Box::new(void.clone()))).expect("voided");
+    assert!(matches!(&record.body, Body::Returned(returned) if returned.back.sale == sale && returned.back.claimed == 15));
+    let again = world.does(0, Ask::Return(Box::new(void.clone()))).expect("a repeat");
+    assert!(Arc::ptr_eq(&record, &again));
+    let other = Return { points_refund: Some(1), ..void };
+    assert_eq!(world.does(0, Ask::Return(Box::new(other))).map(drop), Err(Code::KeyConflict));
+}
+
+#[test]
+fn rule_18_repayments_are_undone_first() {
+    let mut world = World::new(&source());
+    world.does(2, Ask::Adjust { points: -60, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
+    let sale = world.sold("1", &[("a", 5_000), ("b", 5_000)]);
+    assert_eq!((world.figures().available, world.figures().debt), (40, 0));
+    // Half comes back: 50 of the repayment are undone, and the 40 that were left meet the debt again.
+    world.gives(3, sale, vec![one("b")]).expect("back");
+    assert_eq!((world.figures().available, world.figures().debt), (0, 10));
+    world.gives(4, sale, vec![one("a")]).expect("back");
+    assert_eq!((world.figures().available, world.figures().debt), (0, 60));
+}
+
+#[test]
+fn rule_18_what_nothing_meets_is_owed_and_met_first() {
+    let mut programme = source();
+    programme.clawback = Clawback::SaleLots;
+    let mut world = World::new(&programme);
+    let sale = world.sold("1", &[("a", 10_000)]);
+    world.does(2, Ask::PlaceHold { asked: Asked::Points(100), ttl_ms: None }).expect("held");
+    let hold = world.member.seq;
+    world.sold("2", &[("a", 500)]);
+    assert_eq!(world.gives(3, sale, Vec::new()).map(|back| back.unmet), Ok(100));
+    assert_eq!((world.figures().available, world.figures().debt), (5, 0));
+    // The hold's points come back to the sale's lot, and what the sale owes takes them.
+    world.does(4, Ask::CancelHold { hold }).expect("cancelled");
+    assert_eq!((world.figures().available, world.figures().held, world.member.wallet.owed.len()), (5, 0, 0));
+}
+
+#[test]
+fn rule_18_policies() {
+    for (policy, after) in [(Clawback::WithinBalance, (0, 0, 70)), (Clawback::Unlimited, (0, 70, 0)), (Clawback::SaleLots, (30, 0, 100))] {
+        let mut programme = source();
+        programme.clawback = policy;
+        let mut world = World::new(&programme);
+        let sale = world.sold("1", &[("a", 10_000)]);
+        world.does(2, Ask::Redeem { asked: Asked::Points(100) }).expect("spent");
+        world.sold("2", &[("a", 3_000)]);
+        let back = world.gives(3, sale, Vec::new()).expect("back");
+        assert_eq!((world.figures().available, world.figures().debt, back.unmet), after, "{policy:?}");
+    }
+}
+
+#[test]
+fn rule_18_expired_points_are_counted_once() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 5_000), ("b", 5_000)]);
+    world.now += 40 * DAY_MS;
+    world.sold("2", &[("a", 10_000)]);
+    assert_eq!(world.figures().available, 100, "the first sale's have expired");
+    world.gives(3, sale, vec![one("a")]).expect("back");
+    world.gives(4, sale, vec![one("b")]).expect("back");
+    assert_eq!(world.figures().available, 100);
+}
+
+#[test]
+fn rule_19_points_come_back_in_proportion_and_in_reverse() {
+    let mut world = World::new(&source());
+    world.does(2, Ask::Adjust { points: 30, reason: "a".into(), allow_debt: false, write_off: false }).expect("given");
+    world.now += DAY_MS;
+    world.does(3, Ask::Adjust { points: 70, reason: "b".into(), allow_debt: false, write_off: false }).expect("given");
+    world.buys("1", basket(world.now, vec![line("a", "", 150), line("b", "", 50)], vec![points(100)])).expect("sold");
+    let sale = world.member.seq;
+    let first = world.gives(4, sale, vec![one("b")]).expect("back");
+    assert_eq!(first.restored, 25, "a quarter of the goods, a quarter of the points");
+    let lots: Vec<_> = world.member.wallet.live.iter().filter(|lot| lot.id.seq != sale as u32).map(|lot| (lot.id.seq, lot.free())).collect();
+    assert_eq!(lots, [(3, 25)], "the later debit first");
+    assert_eq!(world.gives(5, sale, Vec::new()).map(|back| back.restored), Ok(75));
+    assert_eq!(world.figures().available, 100);
+}
+
+#[test]
+fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
+    let mut world = World::new(&source());
+    world.sold("1", &[("a", 10_000)]);
+    world.does(2, Ask::Redeem { asked: Asked::Points(60) }).expect("spent");
+    let redemption = world.member.seq;
+    world.does(3, Ask::Reverse { redemption }).expect("reversed");
+    assert_eq!(world.figures().available, 100);
+    assert_eq!(world.does(4, Ask::Reverse { redemption }).map(drop), Err(Code::AlreadyReversed));
+    assert!(world.does(3, Ask::Reverse { redemption }).is_ok(), "the same request again");
+    world.buys("2", basket(world.now, vec![line("a", "", 50)], vec![points(50)])).expect("sold");
+    let sale = world.member.seq;
+    assert_eq!(world.does(5, Ask::Reverse { redemption: sale }).map(drop), Err(Code::BelongsToPurchase));
+    assert_eq!(world.does(6, Ask::Reverse { redemption: 1 }).map(drop), Err(Code::UnknownRedemption));
+}
+
+fn waits(unlock: UnlockRule, category: &str) -> PendingSource {
+    let when = ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, tiers: Vec::new() };
+    PendingSource { id: category.into(), priority: 0, unlock, when }
+}
+
+#[test]
+fn rule_08_pending_unlocks_by_day_by_delivery_or_lapses() {
+    let mut programme = source();
+    programme.wallet.expiry = None;
+    programme.pending = vec![waits(UnlockRule::Days(14), "slow"), waits(UnlockRule::Delivered, "sent")];
+    programme.bonuses.push(BonusSource { id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "", 100), line("b", "slow", 200), line("c", "sent", 400)], Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    assert_eq!((world.figures().available, world.figures().pending), (1, 11));
+    assert_eq!(world.does(2, Ask::Redeem { asked: Asked::Points(2) }).map(drop), Err(Code::InsufficientPoints));
+    assert_eq!(world.does(3, Ask::Deliver { sale, lines: vec!["a".into()] }).map(drop), Err(Code::NotPending));
+    // c is delivered; the bonus waits for b, the last line.
+    world.does(4, Ask::Deliver { sale, lines: vec!["c".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (5, 7));
+    assert_eq!(world.does(5, Ask::Deliver { sale, lines: Vec::new() }).map(drop), Err(Code::NotPending));
+    world.now += 15 * DAY_MS;
+    world.sold("2", &[("z", 100)]);
+    assert_eq!((world.figures().available, world.figures().pending), (12 + 1 + 5, 0));
+    // One that never comes.
+    world.buys("3", basket(world.now, vec![line("c", "sent", 900)], Vec::new())).expect("sold");
+    let lost = world.member.seq;
+    assert_eq!(world.figures().pending, 14);
+    world.now += 91 * DAY_MS;
+    world.sold("4", &[("z", 100)]);
+    assert_eq!((world.figures().available, world.figures().pending), (18 + 6, 0));
+    // Its return later claims what has lapsed already, and nothing else.
+    world.gives(6, lost, Vec::new()).expect("back");
+    assert_eq!(world.figures().available, 24);
+}
+
+#[test]
+fn rule_18_pending_points_of_the_returned_line_go_first() {
+    let mut programme = source();
+    programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "sent", 300), line("b", "sent", 500), line("c", "", 700)], Vec::new())).expect("sold");
+    world.gives(2, 2, vec![one("b")]).expect("back");
+    assert_eq!((world.figures().available, world.figures().pending), (7, 3));
+    assert_eq!(world.does(3, Ask::Deliver { sale: 2, lines: vec!["b".into()] }).map(drop), Err(Code::NotPending));
+}
+
+#[test]
+fn rule_17_an_exchange_is_one_commit_returns_first() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 1_000), ("b", 2_000)]);
+    let mut old = line("r", "", 0);
+    old.kind = LineKind::Return;
+    old.returns = Some(ReturnOf { sale, line: "b".into() });
+    let record = world.buys("2", basket(NOON, vec![old.clone(), line("n", "", 2_500)], Vec::new())).expect("exchanged");
+    let Body::Purchased(bought) = &record.body else { panic!("a purchase") };
+    assert_eq!((bought.exchanged[0].claimed, bought.earned, world.figures().available), (20, 25, 35));
+    // What is left of the first sale is known to the next return.
+    assert_eq!(world.gives(3, sale, vec![one("b")]), Err(Code::ExceedsSale));
+    assert_eq!(world.gives(4, sale, Vec::new()).map(|back| back.claimed), Ok(10));
+    old.returns = Some(ReturnOf { sale: 99, line: "b".into() });
+    assert_eq!(world.buys("3", basket(NOON, vec![old], Vec::new())).map(drop), Err(Code::UnknownSale));
+}
+
+#[test]
+fn rule_17_without_a_receipt_at_most_what_is_there() {
+    let mut world = World::new(&source());
+    world.sold("1", &[("a", 1_000)]);
+    let goods: Basket = basket(NOON, vec![line("x", "", 2_500)], Vec::new());
+    let record = world.does(2, Ask::BlindReturn(Box::new(BlindReturn { basket: Arc::new(goods), keys: Keys::default() }))).expect("taken");
+    assert!(matches!(record.body, Body::BlindReturned { claimed: 25, taken: 10, .. }));
+    assert_eq!((world.figures().available, world.figures().debt), (0, 0));
+}
+
+#[test]
+fn rule_21_a_return_that_breaks_the_tier_withdraws_it_and_a_visit_goes_with_its_last_goods() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 9_000), ("b", 2_000)]);
+    assert_eq!(world.member.tier.level, 1);
+    world.gives(2, sale, vec![one("b")]).expect("back");
+    assert_eq!(world.member.tier.level, 0);
+
+    let mut programme = source();
+    programme.metric = Metric::Visits;
+    let mut world = World::new(&programme);
+    let (first, second) = (world.sold("1", &[("a", 100)]), world.sold("2", &[("a", 100), ("b", 100)]));
+    let visits = |world: &World| world.member.tier.metric.iter().map(|(_, sum)| sum).sum::<i64>();
+    assert_eq!(visits(&world), 1);
+    world.gives(3, first, Vec::new()).expect("back");
+    world.gives(4, second, vec![one("a")]).expect("back");
+    assert_eq!(visits(&world), 1, "something of that day is kept");
+    world.gives(5, second, vec![one("b")]).expect("back");
+    assert_eq!(visits(&world), 0);
+}
+
+#[test]
+fn rule_06_a_return_frees_the_members_room() {
+    let mut programme = source();
+    programme.member_cap = Some((crate::time::Period::Month, 50));
+    let mut world = World::new(&programme);
+    let sale = world.sold("1", &[("a", 10_000)]);
+    world.gives(2, sale, Vec::new()).expect("back");
+    world.sold("2", &[("a", 10_000)]);
+    assert_eq!(world.figures().available, 50);
+}
+
+#[test]
+fn rule_23_a_renumbered_receipt_is_a_repeat() {
+    let mut world = World::new(&source());
+    let send = |world: &mut World, number: &str, amount: i64| {
+        let goods = basket(NOON, vec![line("a", "", amount)], Vec::new());
+        let transaction = Some(crate::keys::TransactionId { source: "pos".into(), id: number.into() });
+        let keys = Keys { transaction, content: Some(goods.content()), natural: None };
+        world.does(0, Ask::Purchase(Box::new(Purchase { basket: Arc::new(goods), keys, alias: None }))).expect("sold");
+        world.member.seq
+    };
+    assert_eq!((send(&mut world, "1", 100), send(&mut world, "2", 100), send(&mut world, "3", 101)), (2, 2, 3));
+}
+
+#[test]
+fn rule_12_a_tender_takes_the_points_of_a_hold_that_ended_by_time_again() {
+    let mut world = World::new(&source());
+    world.sold("1", &[("a", 10_000)]);
+    world.does(2, Ask::PlaceHold { asked: Asked::Points(80), ttl_ms: None }).expect("held");
+    let hold = world.member.seq;
+    world.now += 120_000;
+    let tender = crate::basket::Tender { hold: Some(hold), ..points(80) };
+    let record = world.buys("2", basket(world.now, vec![line("a", "", 80)], vec![tender.clone()])).expect("taken again");
+    assert!(record.events.iter().any(|event| matches!(event, Event::Spent { points: 80, .. })));
+    assert_eq!(world.buys("3", basket(world.now, vec![line("a", "", 80)], vec![tender])).map(drop), Err(Code::HoldExpired));
+}
+
+#[test]
+fn aliases_come_and_go() {
+    let mut world = World::new(&source());
+    let alias = Alias { kind: "card".into(), hash: 7, tail: "".into() };
+    world.does(2, Ask::AddAlias { alias: alias.clone() }).expect("added");
+    assert_eq!(world.does(3, Ask::AddAlias { alias: alias.clone() }).map(drop), Err(Code::AliasTaken));
+    world.does(4, Ask::RemoveAlias { kind: "card".into(), hash: 7 }).expect("removed");
+    assert_eq!(world.does(5, Ask::RemoveAlias { kind: "card".into(), hash: 7 }).map(drop), Err(Code::UnknownAlias));
+    assert!(world.member.held_alias("card", 7, NOON - 1) && !world.member.held_alias("card", 7, NOON + 1));
+}
