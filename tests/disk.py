@@ -42,7 +42,7 @@ class Node:
         self.file = tempfile.TemporaryFile()
         arguments = [binary, "serve", "--folder", str(folder), "--programme", str(HERE.parent / "config" / "programme.toml"),
                      "--listen", "127.0.0.1:0", "--clock-start-at", START]
-        self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn"})
+        self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn", "RUST_BACKTRACE": "0"})
         self.port, self.hung, began = None, False, time.monotonic()
         while self.port is None and self.process.poll() is None:
             ready = re.search(r"ready on http://.*:(\d+)\n", self.words())
@@ -58,7 +58,8 @@ class Node:
 
     def said(self):
         """What it said to people: all but its log."""
-        return [line for line in self.words().splitlines() if not line.startswith(("{", "tessera is ready"))]
+        spoken = re.sub(r"\S*/registry/src/[^/]*/|note: run with .*|^\n", "", self.words(), flags=re.M)
+        return [line for line in spoken.splitlines() if line and not line.startswith(("{", "tessera is ready"))]
 
     def end(self, how):
         """Its code; how it ended if that was not by `how`."""
@@ -77,7 +78,7 @@ class Node:
             return f"hangs for {LIMIT} s"
         said, code = self.said(), self.process.returncode
         if code not in codes or len(said) != 1 or not said[0].startswith("tessera: "):
-            return f"ends with code {code} and says {' | '.join(said)[:600] or 'nothing'}"
+            return f"ends with code {code} and says {' | '.join(said)[:400] or 'nothing'}"
         return None
 
 
@@ -126,7 +127,7 @@ def load(port, work, places, meanwhile=None):
 
 def check(node, work, known, places):
     """(members stopped, problems): every balance, then these places again. The node may have ended in between."""
-    connection, stopped, problems = http.client.HTTPConnection("127.0.0.1", node.port, timeout=LIMIT), set(), []
+    connection, stopped, problems, wrong = http.client.HTTPConnection("127.0.0.1", node.port, timeout=LIMIT), set(), [], []
     try:
         for member, points in known.balances.items():
             status, code, _, text = ask(connection, "GET", f"/v1/members/{member}")
@@ -142,7 +143,7 @@ def check(node, work, known, places):
                 stopped.add(known.member[place])
             elif status != 201 or not replayed or hashlib.sha256(text.encode()).digest() != known.texts[place]:
                 what = f"answered {status} {code}" if status != 201 else "another text" if replayed else "LOST and done again"
-                problems.append(f"basket {work[place]['transaction_id']} was acknowledged and is {what}")
+                wrong.append(f"basket {work[place]['transaction_id']} was acknowledged and is {what}")
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, TimeoutError):
             problems.append(f"no answer within {LIMIT} s")
@@ -150,8 +151,8 @@ def check(node, work, known, places):
             node.end(0)
             problems.append(f"the node is gone ({error!r}): it {node.unclean(74) or node.said()[0]}")
     if "panicked" in node.words():
-        problems.append(f"it panics: {' | '.join(node.said())[:600]}")
-    return stopped, problems
+        problems.append(f"it panics: {' | '.join(node.said())[:400]}")
+    return stopped, wrong + problems
 
 
 def mounted(path, *how):
@@ -268,8 +269,8 @@ class Base:
         self.name, self.folder, self.known, self.work = name, folder, Known(), work
         node, began = Node(arguments.binary, folder), time.monotonic()
         if name == "tables":  # fjall writes one for 64 MiB: baskets of many lines get there in seconds
-            self.work = [{**sale, "tenders": [], "lines": [{**line, "id": str(n), "sku": f"{n:064}"} for n, line in enumerate((sale["lines"] * 330)[:330])]}
-                         for sale in work[:2_200]] + work[2_200:]
+            self.work = [{**sale, "tenders": [], "lines": [{**line, "id": str(n), "sku": f"{n:064}", "brand": f"{n:064}"} for n, line in enumerate((sale["lines"] * 150)[:150])]}
+                         for sale in work[:3_000]] + work[3_000:]
         count, self.next = len(work) - 200, len(work) - 200
         half = count // 2
         self.known.add(load(node.port, self.work, range(half)))
@@ -326,14 +327,14 @@ def outcome(base, folder, chance, file):
     if node.port is None:
         sentence = re.sub(r"\d+", "N", (node.said() or [""])[0].replace(str(folder), ""))
         if how := node.unclean(1):
-            return "PROBLEM", [f"it {how}"], 0, ""
+            return "", [f"it {how}"], 0, ""
         again = Node(SETTINGS.binary, folder)
         if again.port is None:
             how = again.unclean(1)
-            return ("PROBLEM" if how else f"refused{cut}"), [f"refused once, then it {how}"] if how else [], 0, sentence
+            return f"refused{cut}", [f"refused once, then it {how}"] if how else [], 0, sentence
         stopped, problems = check(again, base.work, base.known, list(base.known.texts)[-400:])
         again.end(signal.SIGKILL)
-        return ("PROBLEM" if problems else "refused once, then right"), [f"refused once ({sentence}), then: {problem}" for problem in problems], 400, sentence
+        return "refused once, then right", [f"refused once ({sentence}), then: {problem}" for problem in problems], 400, sentence
     known, texts = base.known, list(base.known.texts)
     places = chance.sample(texts, 80) + texts[-40:]
     stopped, problems = check(node, base.work, known, places)
@@ -352,8 +353,14 @@ def outcome(base, folder, chance, file):
             again.end(signal.SIGKILL)
     node.end(signal.SIGKILL)
     rebuilt = "rebuilt from the log" in node.words() or "reading from the log" in node.words()
-    kind = "PROBLEM" if problems else "members stopped" if stopped else "right, index rebuilt" if rebuilt else f"right{cut}"
+    kind = "members stopped" if stopped else "right, index rebuilt" if rebuilt else f"right{cut}"
     return kind, problems, checked, ""
+
+
+def named(problem):
+    """The kind of a problem."""
+    words = {"LOST": "lost", "panicked": "panic", "hangs": "hang", "another text": "wrong answer", " and has ": "wrong balance"}
+    return "PROBLEM, " + next((name for word, name in words.items() if word in problem), "other")
 
 
 def bitflips(arguments, work, parent):
@@ -367,8 +374,8 @@ def bitflips(arguments, work, parent):
     with multiprocessing.Pool(arguments.nodes) as pool:
         for variant, file, place, kind, found, asked, sentence in pool.imap_unordered(one, range(arguments.flips)):
             top = file.split("/")[0] + "/" if "/" in file else "other"
-            counts[(top, variant, kind)] += 1
-            sentences[sentence] += bool(sentence)
+            counts[(top, variant, named(found[0]) if found else kind)] += 1
+            sentences.update([sentence] if sentence else [])
             checked += asked
             if found:
                 problems.append(f"{variant}: {file}, {place}: {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))

@@ -8,7 +8,8 @@ use tessera_domain::command::Command;
 use tessera_domain::decide::{self, Context};
 use tessera_domain::keys::KeyIndex;
 use tessera_domain::member::{Member, View};
-use tessera_domain::record::Record;
+use tessera_domain::record::{HoldEnd, Record};
+use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection};
 use tessera_storage::{EntityKey, Page, Seq, Snapshot};
 
@@ -31,6 +32,8 @@ pub enum Query {
     Quote(Box<Command>),
     /// The view as of now.
     View,
+    /// Lots and holds as of now, and how a hold ended that is not among them.
+    Wallet { hold: Option<u64> },
 }
 
 /// Its answer.
@@ -39,6 +42,8 @@ pub enum Answer {
     Quote(Box<Result<Record, Rejection>>),
     /// As of now; `None`: there is no such member.
     View(Option<View>),
+    /// As of now; `None`: there is no such member.
+    Wallet(Option<Box<Wallet>>, Option<HoldEnd>),
 }
 
 impl MemberBehaviour {
@@ -94,6 +99,13 @@ impl Behaviour for MemberBehaviour {
     fn answer(&self, state: &Member, query: Query) -> Answer {
         match query {
             Query::View => Answer::View(self.view(state)),
+            Query::Wallet { hold } => {
+                let programmes = self.board.programmes();
+                let context = Context { now: self.clock.now(), programmes: &programmes };
+                let wallet = if state.exists() { decide::wallet(state, &context) } else { None };
+                let ended = state.ended_holds.iter().find(|(seq, _)| Some(u64::from(*seq)) == hold).map(|(_, end)| *end);
+                Answer::Wallet(wallet.map(Box::new), ended)
+            }
             Query::Quote(command) => {
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tessera_cluster::{Clock, Failure, Limits, Ownership, Region, Reply};
+use tessera_cluster::{Clock, Failure, Limits, Ownership, Region, Reply, Subscription};
 use tessera_domain::command::{Ask, Command};
+use tessera_domain::decide::{self, Context};
 use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
 use tessera_domain::programme::UnknownAlias;
-use tessera_domain::record::{Alias, Record};
+use tessera_domain::record::{Alias, Body, HoldEnd, Record};
+use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection};
 use tessera_storage::{Cells, StoreError};
 
@@ -25,6 +27,9 @@ pub enum Who {
     /// By alias: kind and value.
     Alias(String, String),
 }
+
+/// A member followed live.
+pub type Followed = Subscription<MemberBehaviour>;
 
 /// What was done, now or before.
 pub struct Done {
@@ -98,25 +103,28 @@ impl Members {
     /// # Errors
     /// `alias_taken`, `unknown_alias_type`, or a failure.
     pub async fn enrol(&self, member: MemberId, header: u128, aliases: &[(String, String)], deadline: Instant) -> Result<Done, Miss> {
-        let programmes = self.board.programmes();
         let mut kept = Vec::with_capacity(aliases.len());
         for (place, (kind, value)) in aliases.iter().enumerate() {
-            let known = programmes.current().is_some_and(|programme| programme.aliases.contains_key(kind.as_str()));
-            if !known {
-                let detail = format!("the programme has no alias type {kind:?}; its types are in [aliases]");
-                return Err(Miss::No(Rejection::new(Code::UnknownAliasType, format!("/aliases/{place}/type"), &detail)));
-            }
+            self.known_type(kind, &format!("/aliases/{place}/type"))?;
             kept.push(alias(kind, value));
         }
+        let mut reserved = Vec::new();
         for (place, alias) in kept.iter().enumerate() {
-            let mine = Bytes::copy_from_slice(&member.0.to_be_bytes());
-            let outcome = self.cells.compare_and_set(alias_key(alias.hash), None, Some(mine.clone())).await.map_err(failure)?;
-            if outcome.before.is_some_and(|holder| holder != mine) {
-                let text = "another member holds this alias; look it up, or leave it out";
-                return Err(Miss::No(Rejection::new(Code::AliasTaken, format!("/aliases/{place}"), text)));
+            match self.reserve(member, alias, &format!("/aliases/{place}")).await {
+                Ok(true) => reserved.push(alias.hash),
+                Ok(false) => {}
+                Err(miss) => {
+                    // What this request reserved before it was refused is given back.
+                    self.free_all(member, &reserved).await?;
+                    return Err(miss);
+                }
             }
         }
-        self.command(member, Command { header, ask: Ask::Enrol { aliases: kept } }, deadline).await
+        let done = self.command(member, Command { header, ask: Ask::Enrol { aliases: kept } }, deadline).await;
+        if let Err(Miss::No(_)) = &done {
+            self.free_all(member, &reserved).await?;
+        }
+        done
     }
 
     /// The member that holds an alias now.
@@ -131,26 +139,40 @@ impl Members {
         })
     }
 
-    /// The member that a purchase is for; an unknown alias enrols one where the programme says so.
+    /// The member that a request is for; and whether it must be enrolled first, since its alias is unknown and of a
+    /// type that enrols ([`Self::enrol_for`]).
     ///
     /// # Errors
-    /// As [`Self::look_up`] and [`Self::enrol`].
-    pub async fn resolve(&self, who: &Who, deadline: Instant) -> Result<MemberId, Miss> {
+    /// As [`Self::look_up`].
+    pub async fn locate(&self, who: &Who) -> Result<(MemberId, bool), Miss> {
         let (kind, value) = match who {
-            Who::Member(member) => return Ok(*member),
+            Who::Member(member) => return Ok((*member, false)),
             Who::Alias(kind, value) => (kind, value),
         };
         let programmes = self.board.programmes();
-        let policy = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied());
+        let enrols = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied()) == Some(UnknownAlias::Enrol);
         let made = enrolled_by_alias(alias_hash(kind, value));
         match self.look_up(kind, value).await {
             // Reserved by an enrolment like this one. It may have been cut short before its record was
             // written: unless the member is seen to be there, it is enrolled again, which repeats harmlessly.
-            Ok(member) if member == made && policy == Some(UnknownAlias::Enrol) && !self.is_awake(member) => {}
-            Err(Miss::No(_)) if policy == Some(UnknownAlias::Enrol) => {}
-            found => return found,
+            Ok(member) => Ok((member, enrols && member == made && !self.is_awake(member))),
+            Err(Miss::No(_)) if enrols => Ok((made, true)),
+            Err(miss) => Err(miss),
         }
-        self.enrol(made, 0, &[(kind.clone(), value.clone())], deadline).await.map(|done| done.member)
+    }
+
+    /// Enrols the member of an unknown alias, unless its first `command` would be refused: bad input changes nothing.
+    ///
+    /// # Errors
+    /// The rejection of the command; as [`Self::enrol`].
+    pub async fn enrol_for(&self, member: MemberId, who: &Who, command: &Command, deadline: Instant) -> Result<(), Miss> {
+        let Who::Alias(kind, value) = who else { return Ok(()) };
+        if self.view(member, deadline).await.is_err() {
+            let programmes = self.board.programmes();
+            let context = Context { now: self.clock.now(), programmes: &programmes };
+            decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
+        }
+        self.enrol(member, 0, &[(kind.clone(), value.clone())], deadline).await.map(drop)
     }
 
     /// Whether a member is awake and enrolled.
@@ -177,9 +199,127 @@ impl Members {
     pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Record, Miss> {
         match self.region.query(member_key(member), Query::Quote(Box::new(command)), deadline).await {
             Ok(Answer::Quote(record)) => record.map_err(Miss::No),
-            Ok(Answer::View(_)) => Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+            Ok(_) => Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
             Err(failure) => Err(Miss::Failure(failure)),
         }
+    }
+
+    /// Lots and holds as of now; and how `hold` ended, if it was confirmed or cancelled.
+    ///
+    /// # Errors
+    /// `unknown_member`, or a failure.
+    pub async fn wallet(&self, member: MemberId, hold: Option<u64>, deadline: Instant) -> Result<(Box<Wallet>, Option<HoldEnd>), Miss> {
+        match self.region.query(member_key(member), Query::Wallet { hold }, deadline).await {
+            Ok(Answer::Wallet(Some(wallet), ended)) => Ok((wallet, ended)),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
+        }
+    }
+
+    /// Records `from ..= to` of a member that exist, oldest first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn history(&self, member: MemberId, from: u64, to: u64) -> Result<Vec<(u64, Arc<Record>)>, Miss> {
+        self.region.history(member_key(member), from, to).await.map_err(Miss::Failure)
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn record(&self, member: MemberId, seq: u64) -> Result<Option<Arc<Record>>, Miss> {
+        Ok(self.history(member, seq, seq).await?.pop().map(|(_, record)| record))
+    }
+
+    /// Follows a member live.
+    ///
+    /// # Errors
+    /// `unknown_member`, or a failure.
+    pub async fn follow(&self, member: MemberId, deadline: Instant) -> Result<Followed, Miss> {
+        self.view(member, deadline).await?;
+        self.region.subscribe(member_key(member), deadline).await.map_err(Miss::Failure)
+    }
+
+    /// Gives a member an alias.
+    ///
+    /// # Errors
+    /// `alias_taken`, `unknown_alias_type`, `unknown_member`, or a failure.
+    pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
+        self.known_type(kind, "/type")?;
+        let alias = alias(kind, value);
+        let fresh = self.reserve(member, &alias, "/value").await?;
+        let hash = alias.hash;
+        let done = self.command(member, Command { header, ask: Ask::AddAlias { alias } }, deadline).await;
+        if let (Err(Miss::No(_)), true) = (&done, fresh) {
+            self.free(member, hash).await?;
+        }
+        done
+    }
+
+    /// Takes an alias from a member: first in its journal, then for others to use.
+    ///
+    /// # Errors
+    /// `unknown_alias`, `unknown_member`, or a failure.
+    pub async fn remove_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
+        let hash = alias_hash(kind, value);
+        let done = self.command(member, Command { header, ask: Ask::RemoveAlias { kind: kind.into(), hash } }, deadline).await;
+        // Also when the journal says it is gone: an earlier removal may have been cut short here.
+        let settled = match &done {
+            Ok(done) => !done.repeat || !self.holds(member, kind, hash).await?,
+            Err(Miss::No(no)) => no.code == Code::UnknownAlias,
+            Err(Miss::Failure(_)) => false,
+        };
+        if settled {
+            self.free(member, hash).await?;
+        }
+        done
+    }
+
+    /// Whether a member holds an alias as its journal has it: a repeat may be of a removal before it was added again.
+    async fn holds(&self, member: MemberId, kind: &str, hash: u128) -> Result<bool, Miss> {
+        let mut holds = false;
+        for (_, record) in self.history(member, 1, u64::MAX).await? {
+            match &record.body {
+                Body::Enrolled { aliases, .. } => holds = aliases.iter().any(|alias| *alias.kind == *kind && alias.hash == hash),
+                Body::AliasAdded { alias } if *alias.kind == *kind && alias.hash == hash => holds = true,
+                Body::AliasRemoved { kind: gone, hash: other } if **gone == *kind && *other == hash => holds = false,
+                _ => {}
+            }
+        }
+        Ok(holds)
+    }
+
+    fn known_type(&self, kind: &str, field: &str) -> Result<(), Miss> {
+        let programmes = self.board.programmes();
+        if programmes.current().is_some_and(|programme| programme.aliases.contains_key(kind)) {
+            return Ok(());
+        }
+        let detail = format!("the programme has no alias type {kind:?}; its types are in [aliases]");
+        Err(Miss::No(Rejection::new(Code::UnknownAliasType, field, &detail)))
+    }
+
+    /// Reserves an alias for a member; answers whether it was free.
+    async fn reserve(&self, member: MemberId, alias: &Alias, field: &str) -> Result<bool, Miss> {
+        let mine = Bytes::copy_from_slice(&member.0.to_be_bytes());
+        let outcome = self.cells.compare_and_set(alias_key(alias.hash), None, Some(mine.clone())).await.map_err(failure)?;
+        if outcome.before.is_some_and(|holder| holder != mine) {
+            return Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out")));
+        }
+        Ok(outcome.applied)
+    }
+
+    async fn free_all(&self, member: MemberId, hashes: &[u128]) -> Result<(), Miss> {
+        for hash in hashes {
+            self.free(member, *hash).await?;
+        }
+        Ok(())
+    }
+
+    async fn free(&self, member: MemberId, hash: u128) -> Result<(), Miss> {
+        let mine = Bytes::copy_from_slice(&member.0.to_be_bytes());
+        self.cells.compare_and_set(alias_key(hash), Some(mine), None).await.map_err(failure)?;
+        Ok(())
     }
 
     /// Balance and tier as of now: from the slot while they hold, otherwise from the member.
@@ -196,10 +336,14 @@ impl Members {
         }
         match self.region.query(key, Query::View, deadline).await {
             Ok(Answer::View(Some(view))) => Ok(view),
-            Ok(_) => Err(Miss::No(Rejection::new(Code::UnknownMember, "", "there is no such member; enrol it first"))),
+            Ok(_) => Err(unknown_member()),
             Err(failure) => Err(Miss::Failure(failure)),
         }
     }
+}
+
+fn unknown_member() -> Miss {
+    Miss::No(Rejection::new(Code::UnknownMember, "", "there is no such member; enrol it first"))
 }
 
 /// What is kept of an alias: a hash, and the last four characters of the longer ones.

@@ -4,14 +4,18 @@
 //! | --- | --- |
 //! | [`server`] | the connection loop: bodies, times, connections are bounded before a route sees them |
 //! | [`routes`] | which path and method does what |
-//! | [`handlers`] | one function per operation: read, command, render |
+//! | [`handlers`] | one function per operation: read, command, render; its part of the API document |
+//! | [`stream`] | server-sent events: history, then live, with a bound for slow readers |
+//! | [`docs`] | the OpenAPI document, its browser, the metrics |
 //! | [`problem`] | every answer that is not a success, as RFC 9457 |
 //!
 //! Invariant: nothing here decides points, and nothing here reads the store.
 
+mod docs;
 mod handlers;
 mod problem;
 mod routes;
 pub mod server;
+mod stream;
 
 pub use server::{ServerLimits, Surface, serve};

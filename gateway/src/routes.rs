@@ -6,21 +6,24 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call};
+use crate::handlers::{self, Call, bench, members, purchases, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
+use crate::{docs, stream};
 
-/// The one filter: warp hands over method, path, headers and the body that the server has bounded.
+/// The one filter: warp hands over method, path, query, headers and the body that the server has bounded.
 pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
     let surface = warp::any().map(move || surface.clone());
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
         .and(warp::path::full())
+        .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::body::bytes())
         .and(surface)
-        .then(|method: Method, path: FullPath, headers: HeaderMap, body: Bytes, surface: Surface| async move {
+        .then(|method: Method, path: FullPath, query: String, headers: HeaderMap, body: Bytes, surface: Surface| async move {
             let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-            let call = Call { members: surface.members, ceiling: surface.ceiling, headers, body, request_id, deadline: handlers::deadline() };
+            let call = Call { surface, headers, query, body, request_id, deadline: handlers::deadline() };
             route(&method, path.as_str(), &call).await
         })
         .boxed()
@@ -28,30 +31,50 @@ pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
 
 async fn route(method: &Method, path: &str, call: &Call) -> Answer {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (get, post) = (method == Method::GET, method == Method::POST);
+    let (get, post, delete) = (method == Method::GET, method == Method::POST, method == Method::DELETE);
     let id = call.request_id.as_str();
     if post && !call.body.is_empty() && !is_json(&call.headers) {
         return handlers::wrong_type(id);
     }
     let outcome = match parts.as_slice() {
-        ["healthz"] if get => return json(StatusCode::OK, &Health { status: "ok", now: now(call), clock_shift_ms: call.members.clock().shift() }),
-        ["readyz"] if get => return json(StatusCode::OK, &Health { status: "ready", now: now(call), clock_shift_ms: call.members.clock().shift() }),
-        ["v1", "members"] if post => handlers::enrol(call).await,
-        ["v1", "members", "lookup"] if post => handlers::look_up(call).await,
-        ["v1", "members", member] if get => handlers::member(call, member).await,
-        ["v1", "members", member, "adjustments"] if post => handlers::adjust(call, member).await,
-        ["v1", "purchases"] if post => handlers::purchase(call).await,
-        ["v1", "quotes"] if post => handlers::quote(call).await,
-        ["v1", "holds"] if post => handlers::hold(call).await,
-        ["v1", "holds", hold, "confirm"] if post => handlers::confirm(call, hold).await,
-        ["v1", "holds", hold, "cancel"] if post => handlers::cancel(call, hold).await,
-        ["v1", "redemptions"] if post => handlers::redeem(call).await,
-        ["bench", "purchases", bytes] if post && call.ceiling => handlers::ceiling_purchase(call, bytes).await,
-        ["bench", "members", member, bytes] if get && call.ceiling => handlers::ceiling_member(member, bytes),
-        ["healthz" | "readyz"]
-        | ["v1", "members" | "purchases" | "quotes" | "holds" | "redemptions"]
-        | ["v1", "members", _]
-        | ["v1", "members", _, "adjustments"]
+        ["healthz"] if get => return health(call, "ok"),
+        ["readyz"] if get => return health(call, "ready"),
+        ["metrics"] if get => return docs::metrics(call),
+        ["openapi.json"] if get => return docs::document(),
+        ["docs", rest @ ..] if get => return docs::browser(id, rest),
+        ["v1", "members"] if post => members::enrol(call).await,
+        ["v1", "members", "lookup"] if post => members::look_up(call).await,
+        ["v1", "members", member] if get => members::member(call, member).await,
+        ["v1", "members", member, "tier"] if get => members::tier(call, member).await,
+        ["v1", "members", member, "lots"] if get => members::lots(call, member).await,
+        ["v1", "members", member, "holds"] if get => members::holds(call, member).await,
+        ["v1", "members", member, "statement"] if get => members::statement(call, member).await,
+        ["v1", "members", member, "events"] if get => stream::follow(call, member).await,
+        ["v1", "members", member, "aliases"] if post => members::add_alias(call, member).await,
+        ["v1", "members", member, "aliases", alias] if delete => members::remove_alias(call, member, alias).await,
+        ["v1", "members", member, "adjustments"] if post => members::adjust(call, member).await,
+        ["v1", "purchases"] if post => purchases::purchase(call).await,
+        ["v1", "purchases", purchase] if get => purchases::get(call, purchase).await,
+        ["v1", "purchases", purchase, "deliveries"] if post => purchases::deliver(call, purchase).await,
+        ["v1", "quotes"] if post => purchases::quote(call).await,
+        ["v1", "returns"] if post => purchases::give_back(call).await,
+        ["v1", "voids"] if post => purchases::void(call).await,
+        ["v1", "holds"] if post => spending::place(call).await,
+        ["v1", "holds", hold] if get => spending::get(call, hold).await,
+        ["v1", "holds", hold, "confirm"] if post => spending::confirm(call, hold).await,
+        ["v1", "holds", hold, "cancel"] if post => spending::cancel(call, hold).await,
+        ["v1", "redemptions"] if post => spending::redeem(call).await,
+        ["v1", "redemptions", redemption] if get => spending::get_redemption(call, redemption).await,
+        ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
+        ["bench", "purchases", bytes] if post && call.surface.ceiling => bench::purchase(call, bytes).await,
+        ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
+        ["healthz" | "readyz" | "metrics" | "openapi.json" | "docs"]
+        | ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions"]
+        | ["v1", "members" | "purchases" | "holds" | "redemptions", _]
+        | ["v1", "members", _, "adjustments" | "tier" | "lots" | "holds" | "statement" | "events" | "aliases"]
+        | ["v1", "members", _, "aliases", _]
+        | ["v1", "purchases", _, "deliveries"]
+        | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id),
         _ => return handlers::not_found(id),
     };
@@ -63,13 +86,18 @@ fn is_json(headers: &HeaderMap) -> bool {
     value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn now(call: &Call) -> String {
-    tessera_domain::time::timestamp(call.members.clock().now()).to_string()
+fn health(call: &Call, status: &'static str) -> Answer {
+    let clock = call.members().clock();
+    let now = tessera_domain::time::timestamp(clock.now()).to_string();
+    json(StatusCode::OK, &Health { status, now, clock_shift_ms: clock.shift() })
 }
 
-#[derive(serde::Serialize)]
-struct Health {
+/// Whoever watches the node.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Health {
     status: &'static str,
+    /// The node's clock.
     now: String,
+    /// By how much it differs from the system's, in demonstrations and tests.
     clock_shift_ms: i64,
 }

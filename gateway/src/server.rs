@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::problem::{Said, problem};
 use crate::routes::routes;
+use crate::stream::{Chunks, Live};
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +44,15 @@ pub struct Surface {
     pub members: Members,
     /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
     pub ceiling: bool,
+    /// What `/metrics` shows.
+    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// Turns true when the node stops.
+    pub stop: watch::Receiver<bool>,
 }
 
-/// Serves until `stop` turns true, then lets open requests finish, at most for `limits.drain`.
-pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits, mut stop: watch::Receiver<bool>) {
+/// Serves until `surface.stop` turns true, then lets open requests finish, at most for `limits.drain`.
+pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits) {
+    let mut stop = surface.stop.clone();
     let routes = routes(surface);
     let connections = Arc::new(Semaphore::new(limits.connections));
     let node: u64 = u64::from(std::process::id()) << 32;
@@ -66,7 +72,9 @@ pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits
                 continue;
             }
         };
-        if let Err(error) = stream.set_nodelay(true) {
+        // A peer that takes nothing for so long is gone, or too slow: it may come back.
+        let unsent = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.patience));
+        if let Err(error) = stream.set_nodelay(true).and(unsent) {
             tracing::debug!(%error, "a connection ended before it began");
             continue;
         }
@@ -109,7 +117,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Bounds the request, hands it to warp, and names it in the answer.
-async fn answer<S, B>(request: Request<Incoming>, mut routes: S, count: &AtomicU64, limits: ServerLimits) -> http::Response<Either<B, Full<Bytes>>>
+async fn answer<S, B>(request: Request<Incoming>, mut routes: S, count: &AtomicU64, limits: ServerLimits) -> http::Response<Either<B, Either<Full<Bytes>, Chunks>>>
 where
     S: Service<Request<Full<Bytes>>, Response = http::Response<B>, Error = std::convert::Infallible>,
 {
@@ -121,7 +129,7 @@ where
     });
     let refuse = |status, code, detail: &str| {
         let answer = problem(id.to_str().unwrap_or_default(), &Said::new(status, code, detail));
-        named(answer.map(|body| Either::Right(Full::new(body))), &id)
+        named(answer.map(|body| Either::Right(Either::Left(Full::new(body)))), &id)
     };
     // warp's path filters panic on the authority form.
     if head.method == Method::CONNECT {
@@ -139,7 +147,10 @@ where
     };
     head.headers.insert("x-request-id", id.clone());
     match routes.call(Request::from_parts(head, Full::new(bytes))).await {
-        Ok(answer) => named(answer.map(Either::Left), &id),
+        Ok(mut answer) => match answer.extensions_mut().remove::<Live>().and_then(|live| live.body()) {
+            Some(chunks) => named(answer.map(|_| Either::Right(Either::Right(chunks))), &id),
+            None => named(answer.map(Either::Left), &id),
+        },
         Err(never) => match never {},
     }
 }

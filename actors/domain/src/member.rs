@@ -35,7 +35,7 @@ pub struct Member {
     /// `Idempotency-Key`s.
     pub headers: KeyIndex,
     /// Holds that were confirmed or cancelled: a late confirm must not find them again.
-    pub ended_holds: Vec<u32>,
+    pub ended_holds: Vec<(u32, HoldEnd)>,
     /// Sales of which something came back, with the record that says how they stand; by sale.
     pub returned: Vec<(u32, u32)>,
     /// Redemptions that were reversed.
@@ -73,7 +73,7 @@ impl Member {
     /// Whether a hold was confirmed or cancelled. What ended by its time is not in this list.
     #[must_use]
     pub fn ended_hold(&self, hold: u64) -> bool {
-        self.ended_holds.iter().any(|seq| u64::from(*seq) == hold)
+        self.ended_holds.iter().any(|(seq, _)| u64::from(*seq) == hold)
     }
 
     /// When something comes about by itself.
@@ -154,8 +154,8 @@ impl Member {
         for event in &record.events {
             self.wallet.apply(self.seq, event);
             self.tier.apply(event);
-            if let Event::HoldEnded { hold, end: HoldEnd::Confirmed | HoldEnd::Cancelled } = event {
-                self.ended_holds.push(*hold);
+            if let Event::HoldEnded { hold, end: end @ (HoldEnd::Confirmed | HoldEnd::Cancelled) } = event {
+                self.ended_holds.push((*hold, *end));
             }
             if let Event::RoomUsed { period, points } = event {
                 match self.room.iter_mut().find(|(day, _)| day == period) {

@@ -3,13 +3,17 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`request`] | what callers send; unknown fields are refused |
+//! | [`read`] | from that to commands: every text, number and time checked |
 //! | [`answer`] | what they get, rendered from a record alone |
+//! | [`event`] | the public events of a member's stream |
 //! | [`explain`] | an award as a sentence, from the programme version that the record names |
 //! | [`programme_file`] | the programme file, with findings by line |
 
 pub mod answer;
+pub mod event;
 pub mod explain;
 pub mod programme_file;
+pub mod read;
 pub mod request;
 
 pub use tessera_domain::Text;

@@ -129,6 +129,7 @@ fn line(number: usize, row: &Row) -> Line {
         discount: own,
         tax: 0,
         voided: false,
+        returns: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tessera_actors::{Board, Members, programmes};
 use tessera_api::programme_file::{self, Located};
 use tessera_cluster::clock::system_now;
@@ -39,6 +40,7 @@ pub(crate) fn serve(settings: &Serve) -> Result<(), String> {
 async fn run(settings: &Serve, text: &str) -> Result<(), String> {
     // Bound first: a taken port must not cost the opening of a folder.
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))?;
+    let metrics = recorder()?;
     let store = open(settings).await?;
     let cells = store.cells();
     let clock = clock(cells.as_ref(), settings).await.map_err(|e| e.to_string())?;
@@ -56,12 +58,30 @@ async fn run(settings: &Serve, text: &str) -> Result<(), String> {
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    let surface = Surface { members: members.clone(), ceiling: settings.bench_ceiling };
-    tessera_gateway::serve(listener, surface, ServerLimits::default(), stopping).await;
+    let surface = Surface { members: members.clone(), ceiling: settings.bench_ceiling, metrics: Some(metrics), stop: stopping };
+    tessera_gateway::serve(listener, surface, ServerLimits::default()).await;
     members.drain().await;
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Installs the recorder of metrics and keeps it tidy.
+fn recorder() -> Result<PrometheusHandle, String> {
+    // From a tenth of a millisecond, a good disk's flush, to the ten seconds at which a request gives up.
+    let seconds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+    let records = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds);
+    let builder = builder.and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_records".into()), &records));
+    let handle = builder.and_then(PrometheusBuilder::install_recorder).map_err(|e| e.to_string())?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
 }
 
 async fn open(settings: &Serve) -> Result<Arc<EmbeddedStore>, String> {

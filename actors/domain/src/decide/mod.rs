@@ -165,6 +165,14 @@ pub fn try_new(aliases: Vec<crate::record::Alias>, command: &Command, context: &
     draft(&member, command, context, &[]).map(drop)
 }
 
+/// The wallet with everything that time has brought about by `context.now`, not yet posted.
+#[must_use]
+pub fn wallet(member: &Member, context: &Context<'_>) -> Option<crate::wallet::Wallet> {
+    let mut draft = Draft::new(member, context).ok()?;
+    draft.post_due();
+    Some(draft.wallet().clone())
+}
+
 /// Figures and tier with everything that time has brought about by `context.now`, not yet posted.
 #[must_use]
 pub fn due(member: &Member, context: &Context<'_>) -> Option<(Figures, u8)> {

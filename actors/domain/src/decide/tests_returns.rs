@@ -157,7 +157,7 @@ fn rule_19_points_come_back_in_proportion_and_in_reverse() {
     let sale = world.member.seq;
     let first = world.gives(4, sale, vec![one("b")]).expect("back");
     assert_eq!(first.restored, 25, "a quarter of the goods, a quarter of the points");
-    let lots: Vec<_> = world.member.wallet.live.iter().filter(|lot| lot.id.seq != sale as u32).map(|lot| (lot.id.seq, lot.free())).collect();
+    let lots: Vec<_> = world.member.wallet.live.iter().filter(|lot| u64::from(lot.id.seq) != sale).map(|lot| (lot.id.seq, lot.free())).collect();
     assert_eq!(lots, [(3, 25)], "the later debit first");
     assert_eq!(world.gives(5, sale, Vec::new()).map(|back| back.restored), Ok(75));
     assert_eq!(world.figures().available, 100);

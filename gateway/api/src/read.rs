@@ -1,0 +1,363 @@
+//! From what callers send to commands: every text, number and time checked, with a pointer to the field.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use tessera_domain::basket::{self, Basket, LineKind, MAX_AMOUNT, MAX_LINES, MAX_TENDERS};
+use tessera_domain::command;
+use tessera_domain::ids::{Kind, MadeId, MemberId};
+use tessera_domain::keys::{KeyKind, Keys, NaturalKey, TransactionId};
+use tessera_domain::number::{Currency, Decimal};
+use tessera_domain::programme::Programme;
+use tessera_domain::record::Asked;
+use tessera_domain::time::{Day, Millis};
+use tessera_domain::{Code, Rejection};
+
+use crate::Text;
+use crate::request::{Adjust, Alias, Goods, Hold, Line, Purchase, Receipt, Redemption, Return, Tender, Void};
+
+fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
+    Rejection::new(Code::Invalid, field, detail)
+}
+
+/// Short text: at most `max` characters, none of them a control character.
+fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
+    if value.chars().count() > max || value.chars().any(char::is_control) {
+        return Err(invalid(field(), &format!("at most {max} characters, none of them a control character")));
+    }
+    Ok(value.clone())
+}
+
+impl Alias {
+    /// Kind and value, checked.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn read(&self, at: &str) -> Result<(String, String), Rejection> {
+        let (kind, value) = (text(&self.kind, 32, || format!("{at}/type"))?, text(&self.value, 64, || format!("{at}/value"))?);
+        if value.is_empty() {
+            return Err(invalid(format!("{at}/value"), "an alias has at least one character"));
+        }
+        Ok((kind.into(), value.into()))
+    }
+}
+
+/// A member id.
+///
+/// # Errors
+/// `unknown_member`: what is not an id names nobody.
+pub fn member_id(id: &str) -> Result<MemberId, Rejection> {
+    id.parse().map_err(|text| Rejection::new(Code::UnknownMember, "/member", text))
+}
+
+/// An instant: RFC 3339, or local time of `zone` when it has no offset. Kept to the millisecond.
+fn instant(value: &str, zone: &jiff::tz::TimeZone) -> Result<i64, Rejection> {
+    let read = || -> Option<i64> {
+        if let Ok(instant) = value.parse::<Timestamp>() {
+            return Some(instant.as_millisecond());
+        }
+        let local = value.parse::<DateTime>().ok()?;
+        Some(zone.to_ambiguous_timestamp(local).compatible().ok()?.as_millisecond())
+    };
+    let plain = value.len() <= 40 && value.contains(['T', 't', ' ']) && !value.contains('[');
+    let found = if plain { read() } else { None };
+    // Years 2000 to 2199: what lies outside is a clock that was never set.
+    found.filter(|at| (946_684_800_000..7_258_118_400_000).contains(at)).ok_or_else(|| {
+        invalid("/occurred_at", "a time of the years 2000 to 2199 as in RFC 3339, such as 2026-11-21T11:53:26-05:00")
+    })
+}
+
+fn day(value: &str) -> Result<Day, Rejection> {
+    let date = if value.len() == 10 { value.parse::<Date>().ok() } else { None };
+    date.map(Day::of).ok_or_else(|| invalid("/business_date", "a date such as 2026-11-21"))
+}
+
+fn ids(lines: &[Text], field: &str) -> Result<Vec<Text>, Rejection> {
+    lines.iter().map(|id| text(id, 64, || format!("{field}/lines"))).collect()
+}
+
+impl Purchase {
+    /// The command, for a member that `alias` (kind and hash) named.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn command(&self, programme: &Programme, member: MemberId, alias: Option<(Text, u128)>) -> Result<command::Purchase, Rejection> {
+        if self.lines.len() > MAX_LINES {
+            return Err(Rejection::new(Code::TooManyLines, "/lines", "a basket has at most 1000 lines; send it in two parts"));
+        }
+        if self.tenders.len() > MAX_TENDERS || self.discounts.len() > MAX_TENDERS {
+            return Err(invalid("/tenders", "at most 50 tenders and 50 discounts"));
+        }
+        let source = text(&self.source, 64, || "/source".into())?;
+        let store = text(&self.store, 64, || "/store".into())?;
+        let till = text(&self.till, 64, || "/till".into())?;
+        let business_date = self.business_date.as_deref().map(day).transpose()?;
+        let mut keys = keys([&source, &store, &till], business_date, self.sequence.as_ref(), self.transaction_id.as_ref(), "")?;
+        let currency = Currency::from_str(&self.currency).map_err(|e| invalid("/currency", e))?;
+        let lines = self.lines.iter().enumerate().map(|(place, line)| line.read(place, member)).collect::<Result<_, _>>()?;
+        let discounts = self.discounts.iter().enumerate().map(|(place, discount)| {
+            Ok(basket::HeadDiscount { amount: discount.amount, lines: ids(&discount.lines, &format!("/discounts/{place}"))? })
+        });
+        let discounts = discounts.collect::<Result<_, Rejection>>()?;
+        let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, member)).collect::<Result<_, _>>()?;
+        let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
+        let basket = Arc::new(Basket {
+            source,
+            store,
+            till,
+            channel: text(&self.channel, 64, || "/channel".into())?,
+            customer_group: text(&self.customer_group, 64, || "/customer_group".into())?,
+            occurred_at,
+            business_date,
+            currency,
+            prices_include_tax: self.prices_include_tax,
+            lines,
+            discounts,
+            tenders,
+        });
+        if programme.renumbers.contains(&basket.source) {
+            keys.content = Some(basket.content());
+        }
+        Ok(command::Purchase { basket, keys, alias })
+    }
+}
+
+/// The keys that a receipt goes by.
+fn keys([source, store, till]: [&Text; 3], business_date: Option<Day>, sequence: Option<&Text>, transaction_id: Option<&Text>, at: &str) -> Result<Keys, Rejection> {
+    let natural = match (sequence, business_date) {
+        (Some(sequence), Some(business_date)) => {
+            let sequence = text(sequence, 64, || format!("{at}/sequence"))?;
+            Some(NaturalKey { source: source.clone(), store: store.clone(), till: till.clone(), business_date, sequence })
+        }
+        (Some(_), None) => return Err(invalid(format!("{at}/business_date"), "a sequence is a key together with its business date; send both")),
+        (None, _) => None,
+    };
+    let transaction = transaction_id.map(|id| text(id, 64, || format!("{at}/transaction_id")).map(|id| TransactionId { source: source.clone(), id }));
+    Ok(Keys { natural, transaction: transaction.transpose()?, content: None })
+}
+
+impl Receipt {
+    fn keys(&self, at: &str) -> Result<Keys, Rejection> {
+        let source = text(&self.source, 64, || format!("{at}/source"))?;
+        let store = text(&self.store, 64, || format!("{at}/store"))?;
+        let till = text(&self.till, 64, || format!("{at}/till"))?;
+        let day = self.business_date.as_deref().map(day).transpose()?;
+        keys([&source, &store, &till], day, self.sequence.as_ref(), self.transaction_id.as_ref(), at)
+    }
+}
+
+/// A return, once its member is known.
+pub enum TakenBack {
+    /// Of a sale.
+    Sale(Box<command::Return>),
+    /// Without a receipt.
+    Blind(command::BlindReturn),
+}
+
+/// The sale that a return or void names.
+fn sale_name(purchase: Option<&Text>, sale: Option<&Receipt>) -> Result<Option<command::SaleName>, Rejection> {
+    match (purchase, sale) {
+        (Some(id), None) => Ok(Some(command::SaleName::Seq(purchase_id(id)?.seq))),
+        (None, Some(receipt)) => {
+            let keys = receipt.keys("/sale")?;
+            if keys.is_empty() {
+                return Err(invalid("/sale", "name the sale by its sequence and business date, or by its transaction id"));
+            }
+            Ok(Some(command::SaleName::Keys(keys)))
+        }
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(invalid("/sale", "name the sale once: by purchase, or by sale")),
+    }
+}
+
+/// A purchase's id.
+///
+/// # Errors
+/// `unknown_sale`: what is not an id names nothing.
+pub fn purchase_id(id: &str) -> Result<MadeId, Rejection> {
+    MadeId::parse(Kind::Purchase, id).ok_or_else(|| Rejection::new(Code::UnknownSale, "/purchase", "there is no purchase of this id; look at the answer that made it"))
+}
+
+impl Return {
+    /// The command.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn command(&self, programme: &Programme) -> Result<TakenBack, Rejection> {
+        let own = self.receipt.as_ref().map_or(Ok(Keys::default()), |receipt| receipt.keys("/receipt"))?;
+        let store = self.receipt.as_ref().map(|receipt| receipt.store.clone()).unwrap_or_default();
+        let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
+        let currency = self.currency.as_ref().map(|code| Currency::from_str(code).map_err(|e| invalid("/currency", e))).transpose()?;
+        let Some(sale) = sale_name(self.purchase.as_ref(), self.sale.as_ref())? else {
+            return self.blind(own, occurred_at, currency).map(TakenBack::Blind);
+        };
+        if !self.goods.is_empty() {
+            return Err(invalid("/goods", "goods are for a return without a receipt; name lines of the sale instead"));
+        }
+        if self.lines.len() > MAX_LINES {
+            return Err(invalid("/lines", "at most 1000 lines"));
+        }
+        let line = |(place, back): (usize, &crate::request::LineBack)| {
+            let at = format!("/lines/{place}");
+            let quantity = back.quantity.as_ref().map(|quantity| Decimal::from_str(quantity).map_err(|e| invalid(format!("{at}/quantity"), e)));
+            Ok(command::LineBack { line: text(&back.line, 64, || format!("{at}/line"))?, quantity: quantity.transpose()?, amount: back.amount })
+        };
+        let lines = self.lines.iter().enumerate().map(line).collect::<Result<_, Rejection>>()?;
+        let points_refund = self.refunds.as_ref().map(|refunds| points_of(refunds)).transpose()?;
+        let asked = command::Return { kind: KeyKind::Return, sale, lines, currency, points_refund, keys: own, occurred_at };
+        Ok(TakenBack::Sale(Box::new(asked)))
+    }
+
+    fn blind(&self, keys: Keys, occurred_at: Millis, currency: Option<Currency>) -> Result<command::BlindReturn, Rejection> {
+        if self.goods.is_empty() {
+            return Err(invalid("/purchase", "name the purchase by its id or by sale; or list the goods of a return without a receipt"));
+        }
+        if !self.lines.is_empty() || self.refunds.is_some() {
+            return Err(invalid("/lines", "a return without a receipt lists goods only"));
+        }
+        let currency = currency.ok_or_else(|| invalid("/currency", "goods without a receipt name their currency"))?;
+        let receipt = self.receipt.as_ref();
+        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0))).collect::<Result<_, _>>()?;
+        let basket = Basket {
+            source: receipt.map(|receipt| receipt.source.clone()).unwrap_or_default(),
+            store: receipt.map(|receipt| receipt.store.clone()).unwrap_or_default(),
+            till: receipt.map(|receipt| receipt.till.clone()).unwrap_or_default(),
+            channel: Text::default(),
+            customer_group: Text::default(),
+            occurred_at,
+            business_date: None,
+            currency,
+            prices_include_tax: true,
+            lines,
+            discounts: Vec::new(),
+            tenders: Vec::new(),
+        };
+        Ok(command::BlindReturn { basket: Arc::new(basket), keys })
+    }
+}
+
+fn points_of(refunds: &[crate::request::Refund]) -> Result<i64, Rejection> {
+    let mut points = 0;
+    for (place, refund) in refunds.iter().enumerate() {
+        if !(0..=MAX_AMOUNT).contains(&refund.amount) || place >= MAX_TENDERS {
+            return Err(invalid(format!("/refunds/{place}/amount"), "at most 50 refunds, each between 0 and 1000000000000 minor units"));
+        }
+        if &*refund.kind == "points" {
+            points += refund.amount;
+        }
+    }
+    Ok(points)
+}
+
+impl Void {
+    /// The command.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn command(&self, programme: &Programme) -> Result<command::Return, Rejection> {
+        let keys = self.receipt.as_ref().map_or(Ok(Keys::default()), |receipt| receipt.keys("/receipt"))?;
+        let store = self.receipt.as_ref().map(|receipt| receipt.store.clone()).unwrap_or_default();
+        let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
+        let sale = sale_name(self.purchase.as_ref(), self.sale.as_ref())?;
+        let sale = sale.ok_or_else(|| invalid("/purchase", "name the purchase by its id or by sale"))?;
+        Ok(command::Return { kind: KeyKind::Void, sale, lines: Vec::new(), currency: None, points_refund: None, keys, occurred_at })
+    }
+}
+
+impl Line {
+    fn read(&self, place: usize, member: MemberId) -> Result<basket::Line, Rejection> {
+        let field = |name: &'static str| move || format!("/lines/{place}/{name}");
+        Ok(basket::Line {
+            id: text(&self.id, 64, field("id"))?,
+            kind: match self.kind {
+                Goods::Goods => LineKind::Goods,
+                Goods::Service => LineKind::Service,
+                Goods::GiftCard => LineKind::GiftCard,
+                Goods::Deposit => LineKind::Deposit,
+                Goods::Fee => LineKind::Fee,
+                Goods::Donation => LineKind::Donation,
+                Goods::Return => LineKind::Return,
+            },
+            sku: text(&self.sku, 64, field("sku"))?,
+            category: text(&self.category, 128, field("category"))?,
+            brand: text(&self.brand, 64, field("brand"))?,
+            quantity: Decimal::from_str(&self.quantity).map_err(|e| invalid(field("quantity")(), e))?,
+            unit: text(&self.unit, 16, field("unit"))?,
+            amount: self.amount,
+            discount: self.discount,
+            tax: self.tax,
+            voided: self.voided,
+            returns: self.returns.as_ref().map(|returns| returns.read(place, member)).transpose()?,
+        })
+    }
+}
+
+impl crate::request::Returns {
+    fn read(&self, place: usize, member: MemberId) -> Result<basket::ReturnOf, Rejection> {
+        let unknown = || Rejection::new(Code::UnknownSale, format!("/lines/{place}/returns/purchase"), "this member has no such purchase");
+        let sale = MadeId::parse(Kind::Purchase, &self.purchase).filter(|sale| sale.member == member).ok_or_else(unknown)?.seq;
+        Ok(basket::ReturnOf { sale, line: text(&self.line, 64, || format!("/lines/{place}/returns/line"))? })
+    }
+}
+
+impl Tender {
+    fn read(&self, place: usize, member: MemberId) -> Result<basket::Tender, Rejection> {
+        let hold = match &self.hold {
+            None => None,
+            Some(id) => {
+                let hold = MadeId::parse(Kind::Hold, id).filter(|hold| hold.member == member);
+                let unknown = || Rejection::new(Code::UnknownHold, format!("/tenders/{place}/hold"), "this member has no such hold");
+                Some(hold.ok_or_else(unknown)?.seq)
+            }
+        };
+        let lines = ids(&self.lines, &format!("/tenders/{place}"))?;
+        Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, hold, lines })
+    }
+}
+
+impl Hold {
+    /// How much.
+    ///
+    /// # Errors
+    /// Neither, or both, of points and money.
+    pub fn asked(&self) -> Result<Asked, Rejection> {
+        asked(self.points, self.amount, self.currency.as_ref())
+    }
+}
+
+impl Redemption {
+    /// How much.
+    ///
+    /// # Errors
+    /// Neither, or both, of points and money.
+    pub fn asked(&self) -> Result<Asked, Rejection> {
+        asked(self.points, self.amount, self.currency.as_ref())
+    }
+}
+
+fn asked(points: Option<i64>, amount: Option<i64>, currency: Option<&Text>) -> Result<Asked, Rejection> {
+    match (points, amount, currency) {
+        (Some(points), None, None) => Ok(Asked::Points(points)),
+        (None, Some(amount), Some(currency)) => {
+            let currency = Currency::from_str(currency).map_err(|e| invalid("/currency", e))?;
+            if !(1..=MAX_AMOUNT).contains(&amount) {
+                return Err(invalid("/amount", "between 1 and 1000000000000 minor units"));
+            }
+            Ok(Asked::Money(currency, amount))
+        }
+        _ => Err(invalid("/points", "send either points, or amount and currency")),
+    }
+}
+
+impl Adjust {
+    /// The reason, checked.
+    ///
+    /// # Errors
+    /// Empty or too long.
+    pub fn reason(&self) -> Result<Text, Rejection> {
+        let reason = text(&self.reason, 200, || "/reason".into())?;
+        if reason.trim().is_empty() { Err(invalid("/reason", "say why")) } else { Ok(reason) }
+    }
+}

@@ -1,0 +1,167 @@
+//! Members: enrolment, aliases, balance, lots, tier, statement, adjustments.
+
+use http::{HeaderValue, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use tessera_actors::names::{enrolled_id, header_hash};
+use tessera_api::{answer, read, request};
+use tessera_domain::command::Ask;
+use tessera_domain::ids::MemberId;
+use tessera_domain::{Code, Rejection};
+
+use super::{API_KEY, Call, Stop, no_programme, unknown_version};
+use crate::problem::{Answer, json};
+
+/// Entries of a page of the statement, unless asked otherwise; and at most.
+const PAGE: u64 = 50;
+const PAGE_MOST: u64 = 200;
+
+/// Enrols a member.
+#[utoipa::path(post, path = "/v1/members", tag = "members", operation_id = "enrol", request_body = request::Enrol,
+    params(("Idempotency-Key" = String, Header, description = "So that a retry enrols nobody twice", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Enrolled", body = answer::Written)))]
+pub(crate) async fn enrol(call: &Call) -> Result<Answer, Stop> {
+    let key = call.required_key_text()?;
+    let enrol: request::Enrol = call.read()?;
+    if enrol.aliases.len() > 20 {
+        return Err(Rejection::new(Code::Invalid, "/aliases", "at most 20 aliases").into());
+    }
+    let aliases = enrol.aliases.iter().enumerate().map(|(place, alias)| alias.read(&format!("/aliases/{place}")));
+    let aliases = aliases.collect::<Result<Vec<_>, _>>()?;
+    let done = call.members().enrol(enrolled_id(API_KEY, key), header_hash(API_KEY, key), &aliases, call.deadline).await?;
+    call.done(StatusCode::CREATED, &done)
+}
+
+/// The member that holds an alias. In the body, so that no phone number stands in a log.
+#[utoipa::path(post, path = "/v1/members/lookup", tag = "members", operation_id = "lookUp", request_body = request::Alias,
+    responses((status = 200, description = "The member", body = answer::Member)))]
+pub(crate) async fn look_up(call: &Call) -> Result<Answer, Stop> {
+    let alias: request::Alias = call.read()?;
+    let (kind, value) = alias.read("")?;
+    let member = call.members().look_up(&kind, &value).await?;
+    show(call, member).await
+}
+
+/// Balance and tier as of now.
+#[utoipa::path(get, path = "/v1/members/{member}", tag = "members", operation_id = "member",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The member", body = answer::Member)))]
+pub(crate) async fn member(call: &Call, id: &str) -> Result<Answer, Stop> {
+    show(call, read::member_id(id)?).await
+}
+
+async fn show(call: &Call, member: MemberId) -> Result<Answer, Stop> {
+    let view = call.members().view(member, call.deadline).await?;
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    Ok(json(StatusCode::OK, &answer::member(programme, member, &view)))
+}
+
+/// The tier, what carries it, and what is missing to the next.
+#[utoipa::path(get, path = "/v1/members/{member}/tier", tag = "members", operation_id = "tier",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The tier", body = answer::Tier)))]
+pub(crate) async fn tier(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let view = call.members().view(read::member_id(id)?, call.deadline).await?;
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    Ok(json(StatusCode::OK, &answer::tier(programme, &view)))
+}
+
+/// The lots, in the order in which they are spent, then those that wait.
+#[utoipa::path(get, path = "/v1/members/{member}/lots", tag = "members", operation_id = "lots",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The lots", body = answer::Lots)))]
+pub(crate) async fn lots(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let (wallet, _) = call.members().wallet(read::member_id(id)?, None, call.deadline).await?;
+    Ok(json(StatusCode::OK, &answer::lots(&wallet)))
+}
+
+/// The open holds.
+#[utoipa::path(get, path = "/v1/members/{member}/holds", tag = "members", operation_id = "holds",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The holds", body = answer::Holds)))]
+pub(crate) async fn holds(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let member = read::member_id(id)?;
+    let (wallet, _) = call.members().wallet(member, None, call.deadline).await?;
+    Ok(json(StatusCode::OK, &answer::holds(member, &wallet)))
+}
+
+/// The ledger, newest first, each entry with its explanation.
+#[utoipa::path(get, path = "/v1/members/{member}/statement", tag = "members", operation_id = "statement",
+    params(("member" = String, Path, description = "The member's id"),
+        ("cursor" = Option<String>, Query, description = "Where the page before ended: its `next`", max_length = 20),
+        ("limit" = Option<u64>, Query, description = "Entries of a page; 50 when absent", minimum = 1, maximum = 200)),
+    responses((status = 200, description = "A page of the statement", body = answer::Statement,
+        headers(("Link" = String, description = "`rel=\"next\"`, unless this was the last page")))))]
+pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let member = read::member_id(id)?;
+    let bad = |field: &str, text: &str| Stop::from(Rejection::new(Code::Invalid, field, text));
+    let limit = match call.field("limit") {
+        None => PAGE,
+        Some(limit) => limit.parse().ok().filter(|limit| (1..=PAGE_MOST).contains(limit)).ok_or_else(|| bad("limit", "between 1 and 200"))?,
+    };
+    let head = call.members().view(member, call.deadline).await?.seq;
+    let to = match call.field("cursor") {
+        None => head,
+        Some(cursor) => read_cursor(cursor).filter(|to| *to <= head).ok_or_else(|| bad("cursor", "send the `next` of the page before, or none for the first"))?,
+    };
+    let from = to.saturating_sub(limit - 1).max(1);
+    let records = call.members().history(member, from, to).await?;
+    let programmes = call.programmes();
+    let entries = records.iter().rev().map(|(seq, record)| answer::written(&programmes, member, *seq, record));
+    let entries = entries.collect::<Option<Vec<_>>>().ok_or_else(unknown_version)?;
+    let next = (from > 1).then(|| cursor(from - 1));
+    let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}>; rel=\"next\""));
+    let mut page = json(StatusCode::OK, &answer::Statement { entries, next });
+    if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
+        page.headers_mut().insert(header::LINK, link);
+    }
+    Ok(page)
+}
+
+/// Opaque to callers: the last record of the next page.
+fn cursor(to: u64) -> String {
+    format!("c{to:x}")
+}
+
+fn read_cursor(cursor: &str) -> Option<u64> {
+    u64::from_str_radix(cursor.strip_prefix('c')?, 16).ok().filter(|to| *to > 0)
+}
+
+/// Gives a member an alias.
+#[utoipa::path(post, path = "/v1/members/{member}/aliases", tag = "members", operation_id = "addAlias", request_body = request::Alias,
+    params(("member" = String, Path, description = "The member's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Added", body = answer::Written)))]
+pub(crate) async fn add_alias(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let alias: request::Alias = call.read()?;
+    let (kind, value) = alias.read("")?;
+    let done = call.members().add_alias(read::member_id(id)?, header, &kind, &value, call.deadline).await?;
+    call.done(StatusCode::CREATED, &done)
+}
+
+/// Takes an alias from a member.
+#[utoipa::path(delete, path = "/v1/members/{member}/aliases/{alias}", tag = "members", operation_id = "removeAlias",
+    params(("member" = String, Path, description = "The member's id"), ("alias" = String, Path, description = "Type and value with a colon between: card:2600001234567"),
+        ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 200, description = "Removed", body = answer::Written)))]
+pub(crate) async fn remove_alias(call: &Call, id: &str, alias: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let member = read::member_id(id)?;
+    let text = percent_decode_str(alias).decode_utf8().map_err(|_| Stop::Malformed("the alias in the path is not UTF-8".into()))?;
+    let (kind, value) = text.split_once(':').ok_or_else(|| Rejection::new(Code::UnknownAlias, "", "an alias in a path is its type, a colon, its value: card:2600001234567"))?;
+    let (kind, value) = request::Alias { kind: kind.into(), value: value.into() }.read("")?;
+    let done = call.members().remove_alias(member, header, &kind, &value, call.deadline).await?;
+    call.done(StatusCode::OK, &done)
+}
+
+/// Staff give, take or forgive points, with a reason.
+#[utoipa::path(post, path = "/v1/members/{member}/adjustments", tag = "members", operation_id = "adjust", request_body = request::Adjust,
+    params(("member" = String, Path, description = "The member's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Adjusted", body = answer::Written)))]
+pub(crate) async fn adjust(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let adjust: request::Adjust = call.read()?;
+    let ask = Ask::Adjust { points: adjust.points, reason: adjust.reason()?, allow_debt: adjust.allow_debt, write_off: adjust.write_off };
+    call.ask(StatusCode::CREATED, read::member_id(id)?, header, ask).await
+}

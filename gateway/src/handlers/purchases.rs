@@ -1,0 +1,150 @@
+//! Purchases and what becomes of them: quotes, deliveries, returns, voids.
+
+use http::StatusCode;
+use tessera_actors::Who;
+use tessera_actors::names::alias_hash;
+use tessera_api::read::{TakenBack, purchase_id};
+use tessera_api::{answer, request};
+use tessera_domain::command::{Ask, Command, SaleName};
+use tessera_domain::ids::MemberId;
+use tessera_domain::record::Body;
+use tessera_domain::{Code, Rejection};
+
+use super::{Call, Stop, no_programme, unknown_version, whom};
+use crate::problem::{Answer, json};
+
+/// What a basket comes to before its member is asked.
+pub(crate) struct Asked {
+    pub(crate) member: MemberId,
+    who: Who,
+    /// The member must be enrolled first.
+    enrol: bool,
+    pub(crate) command: Command,
+}
+
+/// Reads the whole basket before an unknown card enrols anybody: bad input changes nothing.
+pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> {
+    let purchase: request::Purchase = call.read()?;
+    let header = call.key()?;
+    if needs_key && header == 0 && purchase.transaction_id.is_none() && purchase.sequence.is_none() {
+        return Err(Stop::KeyMissing);
+    }
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    let who = whom(&purchase.member)?;
+    let (member, enrol) = call.members().locate(&who).await?;
+    let alias = match &who {
+        Who::Alias(kind, value) => Some((kind.as_str().into(), alias_hash(kind, value))),
+        Who::Member(_) => None,
+    };
+    let command = purchase.command(programme, member, alias)?;
+    Ok(Asked { member, who, enrol, command: Command { header, ask: Ask::Purchase(Box::new(command)) } })
+}
+
+/// A basket for a member or an alias: what it earns and spends, and why.
+#[utoipa::path(post, path = "/v1/purchases", tag = "purchases", operation_id = "purchase", request_body = request::Purchase,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the purchase has a sequence or a transaction id", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Done, now or before", body = answer::Written,
+        headers(("Idempotent-Replayed" = String, description = "`true`: an earlier request did it")))))]
+pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
+    let Asked { member, who, enrol, command } = basket(call, true).await?;
+    if enrol {
+        call.members().enrol_for(member, &who, &command, call.deadline).await?;
+    }
+    let done = call.members().command(member, command, call.deadline).await?;
+    call.done(StatusCode::CREATED, &done)
+}
+
+/// What a purchase would do; nothing is written.
+#[utoipa::path(post, path = "/v1/quotes", tag = "purchases", operation_id = "quote", request_body = request::Purchase,
+    responses((status = 200, description = "As the purchase would be answered", body = answer::Written)))]
+pub(crate) async fn quote(call: &Call) -> Result<Answer, Stop> {
+    let Asked { member, enrol, command, .. } = basket(call, false).await?;
+    if enrol && call.members().view(member, call.deadline).await.is_err() {
+        return Err(Rejection::new(Code::UnknownAlias, "/member/alias", "no member holds this alias yet; its first purchase will enrol one").into());
+    }
+    let record = call.members().quote(member, command, call.deadline).await?;
+    let programmes = call.programmes();
+    let mut written = answer::written(&programmes, member, 0, &record).ok_or_else(unknown_version)?;
+    written.id = None;
+    Ok(json(StatusCode::OK, &written))
+}
+
+/// A purchase as it was answered.
+#[utoipa::path(get, path = "/v1/purchases/{purchase}", tag = "purchases", operation_id = "getPurchase",
+    params(("purchase" = String, Path, description = "The purchase's id")),
+    responses((status = 200, description = "As it was answered", body = answer::Written)))]
+pub(crate) async fn get(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let made = purchase_id(id)?;
+    let record = call.members().record(made.member, made.seq).await?;
+    match record.filter(|record| matches!(record.body, Body::Purchased(_))) {
+        Some(record) => call.show(StatusCode::OK, made.member, made.seq, &record),
+        None => Err(Rejection::new(Code::UnknownSale, "", "there is no purchase of this id; look at the answer that made it").into()),
+    }
+}
+
+/// Lines were delivered: what waited for them becomes active.
+#[utoipa::path(post, path = "/v1/purchases/{purchase}/deliveries", tag = "purchases", operation_id = "deliver", request_body = request::Delivery,
+    params(("purchase" = String, Path, description = "The purchase's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Unlocked", body = answer::Written)))]
+pub(crate) async fn deliver(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let delivery: request::Delivery = call.read_or_default()?;
+    let made = purchase_id(id)?;
+    call.ask(StatusCode::CREATED, made.member, header, Ask::Deliver { sale: made.seq, lines: delivery.lines }).await
+}
+
+/// Goods come back: whole or in part, by any name of the sale, or without a receipt.
+#[utoipa::path(post, path = "/v1/returns", tag = "purchases", operation_id = "giveBack", request_body = request::Return,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the return has a receipt of its own", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Taken back", body = answer::Written)))]
+pub(crate) async fn give_back(call: &Call) -> Result<Answer, Stop> {
+    let header = call.key()?;
+    let sent: request::Return = call.read()?;
+    let programmes = call.programmes();
+    let command = sent.command(programmes.current().ok_or_else(no_programme)?)?;
+    let (keyed, ask) = match command {
+        TakenBack::Sale(asked) => (!asked.keys.is_empty(), Ask::Return(asked)),
+        TakenBack::Blind(asked) => (!asked.keys.is_empty(), Ask::BlindReturn(Box::new(asked))),
+    };
+    if header == 0 && !keyed {
+        return Err(Stop::KeyMissing);
+    }
+    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref()).await?;
+    call.ask(StatusCode::CREATED, member, header, ask).await
+}
+
+/// All that is left of a purchase is taken back, with all its tenders.
+#[utoipa::path(post, path = "/v1/voids", tag = "purchases", operation_id = "void", request_body = request::Void,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the void has a receipt of its own", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Voided", body = answer::Written)))]
+pub(crate) async fn void(call: &Call) -> Result<Answer, Stop> {
+    let header = call.key()?;
+    let sent: request::Void = call.read()?;
+    let programmes = call.programmes();
+    let mut asked = sent.command(programmes.current().ok_or_else(no_programme)?)?;
+    if let (true, SaleName::Keys(keys)) = (asked.keys.is_empty(), &asked.sale) {
+        // A till voids under the receipt's own number.
+        asked.keys = keys.clone();
+    }
+    if header == 0 && asked.keys.is_empty() {
+        return Err(Stop::KeyMissing);
+    }
+    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref()).await?;
+    call.ask(StatusCode::CREATED, member, header, Ask::Return(Box::new(asked))).await
+}
+
+/// The member of a return: the purchase's id names it; when both are given they must agree.
+async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>) -> Result<MemberId, Stop> {
+    let by_id = purchase.map(purchase_id).transpose()?.map(|made| made.member);
+    match (who, by_id) {
+        (None, Some(member)) => Ok(member),
+        (Some(who), None) => call.known(who).await,
+        (Some(who), Some(member)) if call.known(who).await? == member => Ok(member),
+        (Some(_), Some(_)) => Err(Rejection::new(Code::UnknownSale, "/purchase", "this purchase is another member's").into()),
+        (None, None) => {
+            let text = "routing a return by its receipt alone is not supported yet; name the member, or the purchase's id";
+            Err(Rejection::new(Code::NotSupported, "/member", text).into())
+        }
+    }
+}

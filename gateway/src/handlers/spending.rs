@@ -1,0 +1,95 @@
+//! Points are set aside, spent, and given back.
+
+use http::StatusCode;
+use tessera_api::{answer, request};
+use tessera_domain::command::Ask;
+use tessera_domain::ids::{Kind, MadeId};
+use tessera_domain::record::Body;
+use tessera_domain::{Code, Rejection};
+
+use super::{Call, Stop, made};
+use crate::problem::{Answer, json};
+
+/// Sets points aside until they are confirmed or cancelled, or the hold's time ends.
+#[utoipa::path(post, path = "/v1/holds", tag = "spending", operation_id = "placeHold", request_body = request::Hold,
+    params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Held", body = answer::Written)))]
+pub(crate) async fn place(call: &Call) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let hold: request::Hold = call.read()?;
+    let asked = hold.asked()?;
+    let ttl_ms = hold.ttl_seconds.map(|seconds| seconds.saturating_mul(1_000));
+    let member = call.known(&hold.member).await?;
+    call.ask(StatusCode::CREATED, member, header, Ask::PlaceHold { asked, ttl_ms }).await
+}
+
+/// A hold as it stands.
+#[utoipa::path(get, path = "/v1/holds/{hold}", tag = "spending", operation_id = "getHold",
+    params(("hold" = String, Path, description = "The hold's id")),
+    responses((status = 200, description = "The hold", body = answer::HoldShown)))]
+pub(crate) async fn get(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let MadeId { member, seq, .. } = made(Kind::Hold, id, Code::UnknownHold)?;
+    let unknown = || Rejection::new(Code::UnknownHold, "", "there is no hold of this id; look at the answer that made it");
+    let (wallet, ended) = call.members().wallet(member, Some(seq), call.deadline).await?;
+    let record = call.members().record(member, seq).await?.ok_or_else(unknown)?;
+    let shown = answer::hold(member, seq, &record, &wallet, ended).ok_or_else(unknown)?;
+    Ok(json(StatusCode::OK, &shown))
+}
+
+/// Spends a hold, or part of it; the rest returns.
+#[utoipa::path(post, path = "/v1/holds/{hold}/confirm", tag = "spending", operation_id = "confirmHold", request_body = request::Confirm,
+    params(("hold" = String, Path, description = "The hold's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 200, description = "Spent", body = answer::Written)))]
+pub(crate) async fn confirm(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let confirm: request::Confirm = call.read_or_default()?;
+    let hold = made(Kind::Hold, id, Code::UnknownHold)?;
+    call.ask(StatusCode::OK, hold.member, header, Ask::ConfirmHold { hold: hold.seq, points: confirm.points }).await
+}
+
+/// Frees a hold's points.
+#[utoipa::path(post, path = "/v1/holds/{hold}/cancel", tag = "spending", operation_id = "cancelHold", request_body = request::Nothing,
+    params(("hold" = String, Path, description = "The hold's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 200, description = "Freed", body = answer::Written)))]
+pub(crate) async fn cancel(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    call.read_or_default::<request::Nothing>()?;
+    let hold = made(Kind::Hold, id, Code::UnknownHold)?;
+    call.ask(StatusCode::OK, hold.member, header, Ask::CancelHold { hold: hold.seq }).await
+}
+
+/// Spends points at once.
+#[utoipa::path(post, path = "/v1/redemptions", tag = "spending", operation_id = "redeem", request_body = request::Redemption,
+    params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Spent", body = answer::Written)))]
+pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let redemption: request::Redemption = call.read()?;
+    let asked = redemption.asked()?;
+    let member = call.known(&redemption.member).await?;
+    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { asked }).await
+}
+
+/// A redemption as it was answered.
+#[utoipa::path(get, path = "/v1/redemptions/{redemption}", tag = "spending", operation_id = "getRedemption",
+    params(("redemption" = String, Path, description = "The redemption's id")),
+    responses((status = 200, description = "As it was answered", body = answer::Written)))]
+pub(crate) async fn get_redemption(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let made = made(Kind::Redemption, id, Code::UnknownRedemption)?;
+    let record = call.members().record(made.member, made.seq).await?;
+    match record.filter(|record| matches!(record.body, Body::Redeemed { .. } | Body::HoldConfirmed { .. })) {
+        Some(record) => call.show(StatusCode::OK, made.member, made.seq, &record),
+        None => Err(Rejection::new(Code::UnknownRedemption, "", "there is no redemption of this id; look at the answer that made it").into()),
+    }
+}
+
+/// Undoes a redemption, once. One that paid for a purchase goes back with the purchase.
+#[utoipa::path(post, path = "/v1/redemptions/{redemption}/reverse", tag = "spending", operation_id = "reverse", request_body = request::Nothing,
+    params(("redemption" = String, Path, description = "The redemption's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Reversed", body = answer::Written)))]
+pub(crate) async fn reverse(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    call.read_or_default::<request::Nothing>()?;
+    let redemption = made(Kind::Redemption, id, Code::UnknownRedemption)?;
+    call.ask(StatusCode::CREATED, redemption.member, header, Ask::Reverse { redemption: redemption.seq }).await
+}

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Lets schemathesis call a fresh node by its own /openapi.json, and counts what it answered.
+
+    api_fuzz.py [--cases 5000] [--seed n] [--binary target/debug/tessera] [--venv target/venv] [--out target/api_fuzz]
+
+All checks of schemathesis and its stateful phase are on. Beyond them: every operation answers 2xx often enough, and every
+4xx that the document lists for an operation is met. Ids of members, holds and the rest are made beforehand; the hooks put
+them into half of the cases. The first run installs schemathesis into --venv. The whole report is in --out.
+"""
+import argparse
+import http.client
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+
+HERE = pathlib.Path(__file__).parent
+VERSION = "4.32.0"
+START = "2026-12-01T12:00:00Z"  # after the times that the document's examples and the hooks name
+ENOUGH = 20  # answers 2xx of each operation
+# To a sound request: 404, 409 and 422 are the state's and the rule book's noes, 413 comes before the body is read.
+CHECKS = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "404", "409", "413", "422"]
+[checks.negative_data_rejection]
+expected-statuses = ["400", "404", "405", "409", "413", "415", "422"]
+"""
+
+
+def install(folder):
+    """The folder's schemathesis, installed if it is not there."""
+    command = folder / "bin" / "schemathesis"
+    if not command.exists():
+        print(f"installing schemathesis {VERSION} into {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", f"schemathesis=={VERSION}"], check=True)
+    return command
+
+
+def start(binary, folder, log):
+    """A node on a free port: (process, host:port)."""
+    arguments = [binary, "serve", "--folder", folder, "--programme", str(HERE.parent / "config" / "programme.toml"),
+                 "--listen", "127.0.0.1:0", "--clock-start-at", START]
+    process = subprocess.Popen(arguments, stderr=log.open("w"), env={"TESSERA_LOG": "warn", **os.environ})
+    for _ in range(300):
+        words = log.read_text()
+        if "ready on http://" in words:
+            return process, words.split("ready on http://")[1].split()[0]
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    sys.exit(f"the node did not start: {log.read_text()}")
+
+
+class Node:
+    def __init__(self, address):
+        self.connection, self.keys = http.client.HTTPConnection(address, timeout=30), 0
+
+    def get(self, path):
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        return json.loads(text) if answer.status == 200 else sys.exit(f"GET {path} was answered {answer.status}: {text.decode()}")
+
+    def post(self, path, body):
+        self.keys += 1
+        self.connection.request("POST", path, json.dumps(body), {"content-type": "application/json", "idempotency-key": f"beforehand-{self.keys}"})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        return json.loads(text) if answer.status in (200, 201) else sys.exit(f"POST {path} was answered {answer.status}: {text.decode()}")
+
+
+def beforehand(node):
+    """Members with points, purchases, redemptions and open holds, and some with nothing: pools for the hooks."""
+    pools = {"member": [], "alias": [], "purchase": [], "redemption": [], "hold": [], "used_hold": [], "poor": []}
+
+    def enrol(alias, points):
+        member = node.post("/v1/members", {"aliases": [alias]})["member"]
+        if points:
+            node.post(f"/v1/members/{member}/adjustments", {"points": points, "reason": "to have something to spend"})
+        return member
+
+    for number in range(60):
+        alias = {"type": "card", "value": f"26000{number:08}"}
+        member = enrol(alias, 1_000_000)
+        basket = {"member": member, "source": "beforehand", "transaction_id": str(number), "occurred_at": "2026-11-23T11:53:26-05:00",
+                  "currency": "USD", "lines": [{"id": "1", "amount": 1000}, {"id": "2", "amount": 2500, "quantity": "5"}]}
+        pools["member"].append(member)
+        pools["alias"].append(alias)
+        pools["purchase"].append(node.post("/v1/purchases", basket)["id"])
+        pools["redemption"].append(node.post("/v1/redemptions", {"member": member, "points": 10})["id"])
+    for number in range(50):  # others than those above: a member may have 20 open holds
+        holder = enrol({"type": "card", "value": f"26001{number:08}"}, 1_000)
+        for _ in range(15):
+            pools["hold"].append(node.post("/v1/holds", {"member": holder, "points": 3, "ttl_seconds": 86_400})["id"])
+    for hold in [pools["hold"].pop() for _ in range(30)]:
+        node.post(f"/v1/holds/{hold}/confirm", {})
+        pools["used_hold"].append(hold)
+    pools["poor"] = [enrol({"type": "card", "value": f"26002{number:08}"}, 0) for number in range(5)]
+    return pools
+
+
+def operations(document):
+    """{"POST /v1/holds": [its documented statuses], …}"""
+    methods = ("get", "put", "post", "delete", "patch")
+    return {f"{method.upper()} {path}": [status for status in made["responses"] if status.isdigit()]
+            for path, item in document["paths"].items() for method, made in item.items() if method in methods}
+
+
+def judge(counts, documented, arguments):
+    """Prints the table; answers the number of cases and the problems."""
+    problems, total, width = [], 0, max(map(len, documented), default=0)
+    print(f"{'operation':{width}} {'cases':>6} {'2xx':>6}  others")
+    for operation, statuses in documented.items():
+        met = {}
+        for name, count in counts.get(operation, {}).items():
+            phase, status = name.split()
+            met[status] = met.get(status, 0) + count
+        cases, good = sum(met.values()), sum(count for status, count in met.items() if status[0] == "2")
+        total += cases
+        others = ", ".join(f"{status}: {met[status]}" for status in sorted(met) if status[0] != "2")
+        print(f"{operation:{width}} {cases:6} {good:6}  {others}")
+        if good < ENOUGH:
+            problems.append(f"{operation} answered 2xx {good} times, not {ENOUGH}")
+        unmet = [status for status in sorted(statuses) if status[0] == "4" and status not in met and status not in arguments.spare.split(",")]
+        if unmet:
+            problems.append(f"{operation} never answered {', '.join(unmet)}, which its document lists")
+    if total < arguments.cases:
+        problems.append(f"{total} cases, fewer than {arguments.cases}")
+    return total, problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
+    parser.add_argument("--cases", type=int, default=5_000, help="at least so many in all")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % (1 << 32))
+    parser.add_argument("--venv", type=pathlib.Path, default=HERE.parent / "target" / "venv")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE.parent / "target" / "api_fuzz")
+    parser.add_argument("--spare", default="408,429", help="4xx that need not be met: one caller at a time cannot provoke them")
+    arguments = parser.parse_args()
+    if not os.access(arguments.binary, os.X_OK):
+        sys.exit(f"{arguments.binary} is missing: build it first with cargo build")
+    command, out = install(arguments.venv.absolute()), arguments.out.absolute()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    folder, began = tempfile.mkdtemp(prefix="tessera-fuzz-"), time.monotonic()
+    process, address = start(arguments.binary, os.path.join(folder, "node"), out / "node.log")
+    try:
+        node = Node(address)
+        document = node.get("/openapi.json")
+        documented = operations(document)
+        (out / "openapi.json").write_text(json.dumps(document, indent=1))
+        (out / "seeds.json").write_text(json.dumps({"seed": arguments.seed, "pools": beforehand(node)}))
+        (out / "schemathesis.toml").write_text(CHECKS)
+        call = [command, "--config-file", "schemathesis.toml", "run", f"http://{address}/openapi.json", "--no-color", "--checks", "all",
+                "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(math.ceil(arguments.cases / max(1, len(documented)))),
+                "--seed", str(arguments.seed), "--continue-on-failure", "--generation-database", "none", "--report", "junit",
+                "--report-junit-path", "junit.xml"]
+        environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(HERE / "api_fuzz_hooks.py"), "PYTHONDONTWRITEBYTECODE": "1",
+                       "TESSERA_FUZZ_SEEDS": str(out / "seeds.json"), "TESSERA_FUZZ_COUNTS": str(out / "counts.json")}
+        with (out / "schemathesis.log").open("w") as log:
+            code = subprocess.run(call, cwd=out, env=environment, stdout=log, stderr=subprocess.STDOUT).returncode
+        died = process.poll() is not None
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    counts = json.loads((out / "counts.json").read_text()) if (out / "counts.json").exists() else {}
+    total, problems = judge(counts, documented, arguments)
+    if code != 0:
+        text = (out / "schemathesis.log").read_text()
+        print(text[-20_000:])
+        problems.append(f"schemathesis ended with {code}: see {out / 'schemathesis.log'}")
+    if died:
+        problems.append(f"the node ended by itself: see {out / 'node.log'}")
+    for problem in problems:
+        print(problem)
+    print(f"api fuzz: {total} cases on {len(documented)} operations, seed {arguments.seed}, {time.monotonic() - began:.0f} s, {len(problems)} problems")
+    sys.exit(bool(problems))
+
+
+main()
