@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -49,9 +50,8 @@ def start(binary, folder, log):
                  "--listen", "127.0.0.1:0", "--clock-start-at", START]
     process = subprocess.Popen(arguments, stderr=log.open("w"), env={"TESSERA_LOG": "warn", **os.environ})
     for _ in range(300):
-        words = log.read_text()
-        if "ready on http://" in words:
-            return process, words.split("ready on http://")[1].split()[0]
+        if ready := re.search(r"ready on http://(\S+)\n", log.read_text()):
+            return process, ready[1]
         if process.poll() is not None:
             break
         time.sleep(0.1)
@@ -63,48 +63,63 @@ class Node:
     def __init__(self, address):
         self.connection, self.keys = http.client.HTTPConnection(address, timeout=30), 0
 
-    def get(self, path):
-        self.connection.request("GET", path)
-        answer = self.connection.getresponse()
-        text = answer.read()
-        return json.loads(text) if answer.status == 200 else sys.exit(f"GET {path} was answered {answer.status}: {text.decode()}")
-
-    def post(self, path, body):
+    def ask(self, method, path, body=None):
         self.keys += 1
-        self.connection.request("POST", path, json.dumps(body), {"content-type": "application/json", "idempotency-key": f"beforehand-{self.keys}"})
+        headers = {"content-type": "application/json", "idempotency-key": f"beforehand-{self.keys}"} if method == "POST" else {}
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = self.connection.getresponse()
         text = answer.read()
-        return json.loads(text) if answer.status in (200, 201) else sys.exit(f"POST {path} was answered {answer.status}: {text.decode()}")
+        return json.loads(text) if answer.status in (200, 201) else sys.exit(f"{method} {path} was answered {answer.status}: {text.decode()}")
 
 
 def beforehand(node):
-    """Members with points, purchases, redemptions and open holds, and some with nothing: pools for the hooks."""
-    pools = {"member": [], "alias": [], "purchase": [], "redemption": [], "hold": [], "used_hold": [], "poor": []}
+    """Pools of ids for the hooks: members with points and what they have done, some of it ended, and members with nothing."""
+    pools = {name: [] for name in ("member", "alias", "purchase", "redemption", "poor", "hold", "used_hold", "owned", "used_owned", "used_key",
+                                   "to_reverse", "used_to_reverse", "to_return", "used_to_return", "to_deliver", "used_to_deliver")}
+    numbers = iter(range(1_000_000))
 
-    def enrol(alias, points):
-        member = node.post("/v1/members", {"aliases": [alias]})["member"]
+    def enrol(points, *more):
+        card = {"type": "card", "value": f"26000{next(numbers):08}"}
+        member = node.ask("POST", "/v1/members", {"aliases": [card, *more]})["member"]
         if points:
-            node.post(f"/v1/members/{member}/adjustments", {"points": points, "reason": "to have something to spend"})
-        return member
+            node.ask("POST", f"/v1/members/{member}/adjustments", {"points": points, "reason": "to have something to spend"})
+        return member, card
+
+    def buy(member, **more):
+        basket = {"member": member, "source": "beforehand", "transaction_id": str(next(numbers)), "occurred_at": "2026-10-30T11:53:26-04:00",
+                  "currency": "USD", "lines": [{"id": "1", "amount": 1000}, {"id": "2", "amount": 2500, "quantity": "5"}], **more}
+        return node.ask("POST", "/v1/purchases", basket)["id"]
 
     for number in range(60):
-        alias = {"type": "card", "value": f"26000{number:08}"}
-        member = enrol(alias, 1_000_000)
-        basket = {"member": member, "source": "beforehand", "transaction_id": str(number), "occurred_at": "2026-11-23T11:53:26-05:00",
-                  "currency": "USD", "lines": [{"id": "1", "amount": 1000}, {"id": "2", "amount": 2500, "quantity": "5"}]}
+        member, card = enrol(1_000_000)
         pools["member"].append(member)
-        pools["alias"].append(alias)
-        pools["purchase"].append(node.post("/v1/purchases", basket)["id"])
-        pools["redemption"].append(node.post("/v1/redemptions", {"member": member, "points": 10})["id"])
-    for number in range(50):  # others than those above: a member may have 20 open holds
-        holder = enrol({"type": "card", "value": f"26001{number:08}"}, 1_000)
-        for _ in range(15):
-            pools["hold"].append(node.post("/v1/holds", {"member": holder, "points": 3, "ttl_seconds": 86_400})["id"])
-    for hold in [pools["hold"].pop() for _ in range(30)]:
-        node.post(f"/v1/holds/{hold}/confirm", {})
-        pools["used_hold"].append(hold)
-    pools["poor"] = [enrol({"type": "card", "value": f"26002{number:08}"}, 0) for number in range(5)]
+        pools["alias"].append(card)
+        pools["purchase"].append(buy(member))
+        pools["redemption"].append(node.ask("POST", "/v1/redemptions", {"member": member, "points": 10})["id"])
+    for number in range(60):  # others than those above: a member may have 20 open holds, and all of this ends
+        member, _ = enrol(10_000, *({"type": "app", "value": f"app-{number}-{each}"} for each in range(8)))
+        pools["used_key"].append(f"beforehand-{node.keys}")
+        pools["owned"] += [[member, f"app:app-{number}-{each}"] for each in range(8)]
+        pools["hold"] += [node.ask("POST", "/v1/holds", {"member": member, "points": 3, "ttl_seconds": 86_400})["id"] for _ in range(15)]
+        pools["to_reverse"] += [node.ask("POST", "/v1/redemptions", {"member": member, "points": 3})["id"] for _ in range(5)]
+        pools["to_return"] += [buy(member) for _ in range(5)]
+        pools["to_deliver"] += [buy(member, channel="delivery") for _ in range(5)]
+    for path, pool in (("/v1/holds/{}/confirm", "hold"), ("/v1/redemptions/{}/reverse", "to_reverse")):
+        pools["used_" + pool] = [pools[pool].pop() for _ in range(20)]
+        for made in pools["used_" + pool]:
+            node.ask("POST", path.format(made), {})
+    for _ in range(20):
+        pools["used_to_return"].append(pools["to_return"].pop())
+        node.ask("POST", "/v1/voids", {"purchase": pools["used_to_return"][-1], "occurred_at": "2026-11-01T10:00:00-05:00"})
+    pools["poor"] = [enrol(0)[0] for _ in range(5)]
     return pools
+
+
+def streams(document):
+    """Settings for operations that answer without end: the first event is enough."""
+    names = [made["operationId"] for item in document["paths"].values() for made in item.values()
+             if isinstance(made, dict) and "text/event-stream" in json.dumps(made.get("responses", {}))]
+    return "".join(f'[[operations]]\ninclude-operation-id = "{name}"\nmax-stream-events = 1\nrequest-timeout = 1.0\n' for name in names)
 
 
 def operations(document):
@@ -155,12 +170,13 @@ def main():
     process, address = start(arguments.binary, os.path.join(folder, "node"), out / "node.log")
     try:
         node = Node(address)
-        document = node.get("/openapi.json")
+        document = node.ask("GET", "/openapi.json")
         documented = operations(document)
         (out / "openapi.json").write_text(json.dumps(document, indent=1))
         (out / "seeds.json").write_text(json.dumps({"seed": arguments.seed, "pools": beforehand(node)}))
-        (out / "schemathesis.toml").write_text(CHECKS)
-        call = [command, "--config-file", "schemathesis.toml", "run", f"http://{address}/openapi.json", "--no-color", "--checks", "all",
+        (out / "schemathesis.toml").write_text(CHECKS + streams(document))
+        call = [command, "--config-file", "schemathesis.toml", "run", f"http://{address}/openapi.json", "--url", f"http://{address}",
+                "--no-color", "--checks", "all", "--output-sanitize", "false",
                 "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(math.ceil(arguments.cases / max(1, len(documented)))),
                 "--seed", str(arguments.seed), "--continue-on-failure", "--generation-database", "none", "--report", "junit",
                 "--report-junit-path", "junit.xml"]
@@ -176,8 +192,7 @@ def main():
     counts = json.loads((out / "counts.json").read_text()) if (out / "counts.json").exists() else {}
     total, problems = judge(counts, documented, arguments)
     if code != 0:
-        text = (out / "schemathesis.log").read_text()
-        print(text[-20_000:])
+        print((out / "schemathesis.log").read_text().split("= FAILURES =")[-1][:20_000])
         problems.append(f"schemathesis ended with {code}: see {out / 'schemathesis.log'}")
     if died:
         problems.append(f"the node ended by itself: see {out / 'node.log'}")

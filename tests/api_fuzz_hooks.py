@@ -1,7 +1,7 @@
-"""Hooks of schemathesis for api_fuzz.py: counts every answer by operation, and makes half of the cases be about something real.
+"""Hooks of schemathesis for api_fuzz.py: counts every answer, and makes half of the sound cases be about something real.
 
-Reads the file TESSERA_FUZZ_SEEDS names, {"seed": …, "pools": {"member": [id, …], …}}; writes its counts, by operation, phase and
-status, into the file that TESSERA_FUZZ_COUNTS names.
+Reads the file that TESSERA_FUZZ_SEEDS names, {"seed": …, "pools": {"member": [id, …], …}}; writes its counts, by operation and
+then by phase and status, into the file that TESSERA_FUZZ_COUNTS names.
 """
 import atexit
 import json
@@ -16,30 +16,47 @@ from schemathesis.core import NOT_SET
 with open(os.environ["TESSERA_FUZZ_SEEDS"]) as file:
     SEEDS = json.load(file)
 POOLS = SEEDS["pools"]
-COUNTS = defaultdict(Counter)
+COUNTS = defaultdict(Counter)  # operation: {"phase status": answers}
+MET = defaultdict(Counter)  # operation: {status: answers}
 SEEN = set()  # every id that the node gave out: what a link carries is left alone
 FRESH = iter(range(1 << 60))
+PLENTY = 40  # answers 2xx of an operation, after which the generated bodies get most of the turns
 
+# Pools of what ends once: what is drawn from one goes over to "used_…".
+ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver"}
 # What a path parameter after this part of the path is an id of.
-PATHS = {"members": "member", "holds": "hold", "purchases": "purchase", "redemptions": "redemption"}
+PATHS = {"members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption"}
 # What a generated field becomes, wherever it stands in a body.
-FIELDS = {"member": "$who", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "business_date": "2026-11-30"}
+FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh",
+          "business_date": "2026-11-15"}
 LINES = [{"id": "1", "category": "PRODUCE/POTATOES", "quantity": "0.75", "unit": "kg", "amount": 139, "discount": 60},
          {"id": "2", "category": "GROCERY/MILK", "quantity": "2", "amount": 12300}]
 BASKET = {"member": "$who", "source": "fuzz", "store": "367", "transaction_id": "$fresh", "occurred_at": "$moment", "currency": "USD", "lines": LINES}
-UNPAID = {**BASKET, "member": "$poor", "tenders": [{"type": "points", "amount": 12000}]}
-NOBODY = {"member": "nobody", "points": 1}
-# By operation: a body that the node takes ("2xx"), and such that it must refuse with a status. "$…" is drawn, or made anew.
+UNPAID = {"body": {**BASKET, "member": "$poor", "tenders": [{"type": "points", "amount": 12000}]}}
+LONG = {"body": {**BASKET, "lines": [{"id": str(place), "category": "x" * 128, "sku": "x" * 64, "amount": 1} for place in range(1000)]}}
+POINT, POOR = {"body": {"member": "$who", "points": 1}}, {"body": {"member": "$poor", "points": 1}}
+NOBODY = {"body": {"member": "mem_nobody", "points": 1}}
+# By operation: what the node takes ("2xx"), and what it must refuse with a status. "$…" is drawn from a pool, or made anew.
 KNOWN = {
-    "POST /v1/members": {"2xx": {"aliases": [{"type": "card", "value": "$fresh"}]}, "409": {"aliases": ["$alias"]}},
-    "POST /v1/members/lookup": {"2xx": "$alias"},
-    "POST /v1/members/{}/adjustments": {"2xx": {"points": 7, "reason": "$fresh"}, "409": {"points": -7_000_000_000, "reason": "$fresh"}},
-    "POST /v1/purchases": {"2xx": BASKET, "409": UNPAID},
-    "POST /v1/quotes": {"2xx": BASKET, "409": UNPAID},
-    "POST /v1/holds": {"2xx": {"member": "$who", "points": 1}, "404": NOBODY, "409": {"member": "$poor", "points": 1}},
-    "POST /v1/holds/{}/confirm": {"2xx": {}, "409": {}},
-    "POST /v1/holds/{}/cancel": {"2xx": None, "409": None},
-    "POST /v1/redemptions": {"2xx": {"member": "$who", "points": 1}, "404": NOBODY, "409": {"member": "$poor", "points": 1}},
+    "POST /v1/members": {"2xx": {"body": {"aliases": [{"type": "card", "value": "$fresh"}]}}, "409": {"body": {"aliases": ["$alias"]}}},
+    "POST /v1/members/lookup": {"2xx": {"body": "$alias"}},
+    "GET /v1/members/{}/events": {"2xx": {"headers": {"Last-Event-ID": "1.0"}}},
+    "POST /v1/members/{}/adjustments": {"2xx": {"body": {"points": 7, "reason": "$fresh"}}, "409": {"body": {"points": -7_000_000_000, "reason": "$fresh"}}},
+    "POST /v1/members/{}/aliases": {"2xx": {"body": {"type": "app", "value": "$fresh"}}, "409": {"body": "$alias"}},
+    "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": {"path": "$owned", "headers": {"Idempotency-Key": "$used_key"}},
+                                         "422": {"path": ["$member", "card:" + "x" * 65]}},
+    "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
+    "POST /v1/purchases/{}/deliveries": {"2xx": {"path": ["$to_deliver"], "body": {}}, "409": {"body": {}}},
+    "POST /v1/quotes": {"2xx": {"body": BASKET}, "409": UNPAID},
+    "POST /v1/returns": {"2xx": {"body": {"purchase": "$to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}},
+                         "409": {"body": {"purchase": "$used_to_return", "occurred_at": "2026-11-30T10:00:00-05:00", "lines": [{"line": "1", "amount": 90_000}]}}},
+    "POST /v1/voids": {"2xx": {"body": {"purchase": "$to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}},
+                       "409": {"body": {"purchase": "$used_to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}}},
+    "POST /v1/holds": {"2xx": POINT, "404": NOBODY, "409": POOR},
+    "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
+    "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
+    "POST /v1/redemptions": {"2xx": POINT, "404": NOBODY, "409": POOR},
+    "POST /v1/redemptions/{}/reverse": {"2xx": {"path": ["$to_reverse"], "body": {}}, "409": {"path": ["$used_to_reverse"], "body": {}}},
 }
 
 
@@ -58,24 +75,29 @@ def draw(rng, what):
         return f"2026-11-{rng.randint(1, 29):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:00-05:00"
     if name == "who":
         return draw(rng, rng.choice(["$member", {"alias": "$alias"}]))
-    if name == "hold" and POOLS["hold"]:
-        return POOLS["hold"].pop()  # a hold ends once
-    return rng.choice(POOLS[name if name != "hold" else "used_hold"])
+    if name in ONCE and POOLS[name]:
+        POOLS["used_" + name].append(POOLS[name].pop())
+        return POOLS["used_" + name][-1]
+    return rng.choice(POOLS["used_" + name if name in ONCE else name])
 
 
 def fill(rng, value):
-    """Keeps what was generated but for the fields that must name something real, and figures that exclude each other."""
+    """Keeps what was generated but for the fields that must name something real, and what excludes each other."""
     if isinstance(value, list):
         return [fill(rng, item) for item in value]
     if not isinstance(value, dict):
         return value
     made = {key: draw(rng, FIELDS[key]) if key in FIELDS else fill(rng, item) for key, item in value.items()}
+    if "purchase" in made:  # it names its member
+        made = {key: item for key, item in made.items() if key not in ("member", "sale", "goods")}
     for place, line in enumerate(made["lines"] if isinstance(made.get("lines"), list) else []):
-        if isinstance(line, dict) and isinstance(line.get("amount"), int):
+        if isinstance(line, dict) and isinstance(line.get("amount"), int) and "id" in line:
             line["id"] = str(place)
             for part in ("discount", "tax"):
                 if isinstance(line.get(part), int):
                     line[part] = min(line[part], line["amount"] // 2)
+    if made.get("points") is not None and "amount" in made and "reason" not in made:  # points, or money
+        made = {key: item for key, item in made.items() if key not in ("amount", "currency")}
     return made
 
 
@@ -89,11 +111,24 @@ def whole(value):
 
 
 def linked(value):
-    if isinstance(value, dict):
-        return any(linked(item) for item in value.values())
-    if isinstance(value, list):
-        return any(linked(item) for item in value)
+    """Whether the node gave out something of this value."""
+    if isinstance(value, (dict, list)):
+        return any(linked(item) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, str) and value in SEEN
+
+
+def wanted(rng, case, known):
+    """What a case is turned into: "2xx", a refusal that has not been met yet, "real" ids, or nothing else than was generated."""
+    met = MET[case.operation.label]
+    documented = {str(status) for status in case.operation.responses.status_codes}
+    unmet = [status for status in sorted(set(known) | {"413"}) if status in documented and not met[status]]
+    behind = "2xx" in known and sum(count for status, count in met.items() if status[0] == "2") < PLENTY
+    if rng.random() >= (0.9 if unmet or behind else 0.5):
+        return None
+    turn = rng.random()
+    if turn < 0.25 and unmet:
+        return rng.choice(unmet)
+    return "2xx" if turn < (0.8 if behind else 0.2) and "2xx" in known else "real"
 
 
 @schemathesis.hook
@@ -109,44 +144,43 @@ def before_load_schema(context, raw_schema):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Of the sound cases beyond the document's examples, half get real ids; of these some become a known answer."""
-    if case.meta is None or not case.meta.generation.mode.is_positive or case.meta.phase.name.value == "examples":
+    if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     sent = case.body is not NOT_SET
     body = whole(case.body) if sent else None
     name = f"{case.method.upper()} {re.sub('{.*?}', '{}', case.path)}"
-    rng = random.Random(f"{SEEDS['seed']} {name} {case.path_parameters} {body} {dict(case.headers)}")
-    stateful = case.meta.phase.name.value == "stateful"
-    turn, pools = rng.random(), PATHS
-    if turn < 0.5 and not (stateful and linked(body)):
-        wanted = "2xx" if turn < 0.2 else refusal(rng, case, name) if turn < 0.3 else ""
-        if wanted == "413":
+    rng = random.Random(f"{SEEDS['seed']} {name} {case.path_parameters} {case.query} {body} {dict(case.headers)}")
+    phase = case.meta.phase.name.value
+    follows = phase == "stateful" and (linked(body) or linked(case.path_parameters))
+    known = KNOWN.get(name, {})
+    answer = None if phase == "examples" or follows else wanted(rng, case, known)
+    if answer:
+        request = known.get(answer, {})
+        if sent and answer == "413" and not request and isinstance(body, dict):
             body = {**body, "padding": "x" * (1 << 20)}  # just above what a node reads: it answers without closing on us
         elif sent:
-            body = draw(rng, KNOWN[name][wanted]) if wanted in KNOWN.get(name, {}) else fill(rng, body)
-        pools = {"404": {}, "409": {**PATHS, "holds": "used_hold"}}.get(wanted, PATHS)
-        case.headers["Idempotency-Key"] = draw(rng, "$fresh")
+            body = draw(rng, request["body"]) if "body" in request else fill(rng, body)
         parts = case.path.split("/")
-        for before, part in zip(parts, parts[1:]):
-            if part.startswith("{") and before in pools and not (stateful and linked(case.path_parameters.get(part[1:-1]))):
-                case.path_parameters[part[1:-1]] = draw(rng, "$" + pools[before])
-    elif name == "POST /v1/purchases" and isinstance(body, dict) and not {"transaction_id", "sequence"} & set(body):
-        case.headers["Idempotency-Key"] = draw(rng, "$fresh")  # a purchase without any key is refused
+        places = [(part[1:-1], PATHS.get(before)) for before, part in zip(parts, parts[1:]) if part.startswith("{")]
+        if "path" in request:
+            case.path_parameters.update(zip((parameter for parameter, _ in places), draw(rng, request["path"])))
+        else:
+            case.path_parameters.update((parameter, draw(rng, pool)) for parameter, pool in places if pool)
+        # The stream of a member with a past: its first event comes at once.
+        case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **draw(rng, (request or known.get("2xx", {})).get("headers", {}))})
+    if name in ("POST /v1/purchases", "POST /v1/returns", "POST /v1/voids") and isinstance(body, dict):
+        own = [body, body.get("receipt") or {}]
+        if not any(part.get(key) is not None for part in own for key in ("transaction_id", "sequence")):
+            case.headers.setdefault("Idempotency-Key", draw(rng, "$fresh"))  # what has no key at all is refused
     if sent:
         case.body = body
-
-
-def refusal(rng, case, name):
-    """A documented 4xx that can be brought about; one that has not been met yet if there is one."""
-    possible = set(KNOWN.get(name, ())) | ({"413"} if isinstance(case.body, dict) else set())
-    possible &= {str(status) for status in case.operation.responses.status_codes}
-    met = {key.split()[1] for key in COUNTS[case.operation.label]}
-    return rng.choice(sorted(possible - met) or sorted(possible - {"413"}) or [""])
 
 
 @schemathesis.hook
 def after_call(context, case, response):
     phase = case.meta.phase.name.value if case.meta is not None else "checks"
     COUNTS[case.operation.label][f"{phase} {response.status_code}"] += 1
+    MET[case.operation.label][str(response.status_code)] += 1
     try:
         made = json.loads(response.content)
     except ValueError:

@@ -67,11 +67,7 @@ BODIES = {  # what becomes of a good body
     "a comma too many": lambda body: body[:-1] + b",}", "UTF-16": lambda body: body.decode().encode("utf-16"), "a field twice": lambda body: b'{"store":"1",' + body[1:],
     "a comment": lambda body: body + b"// that is all", "100,000 deep": lambda _: DEEP[1:-1].encode(), "objects 100,000 deep": lambda _: b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
     **{f"a text of {value!r}": lambda body, value=value: body.replace(b'"shop"', b'"' + value + b'"') for value in [b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x82", b"\x01"]}}
-POSTS = ["/v1/members", "/v1/members/lookup", "/v1/members/{id}/adjustments", "/v1/purchases", "/v1/quotes", "/v1/holds", "/v1/holds/{hold}/confirm",
-         "/v1/holds/{hold}/cancel", "/v1/redemptions"]
-KEYED = {"/v1/members": {}, "/v1/holds": {"member": "{id}", "points": 1}, "/v1/redemptions": {"member": "{id}", "points": 1}, "/v1/holds/{hold}/confirm": {},
-         "/v1/holds/{hold}/cancel": {}, "/v1/members/{id}/adjustments": {"points": 1, "reason": "r"}, "/v1/purchases": {**BASKET, "member": "{id}"}}
-NOWHERE = ["/", "/v1", "/v1/", "/v2/members", "/v1/purchases/", "//v1/purchases", "/v1/holds/x/burn", "/v1/members/x/y/z", "/healthz/", "/HEALTHZ", "/v1/../healthz",
+NOWHERE = ["/", "/v1", "/v1/", "/v2/members", "//v1/purchases", "/v1/holds/x/burn", "/v1/members/x/y/z", "/healthz/", "/HEALTHZ", "/v1/../healthz",
            "/%76%31/purchases", "/v1/purchases%2f", "/v1%00", "/bench/purchases/1", "/bench/members/x/1", "/.git/config", "/" + "a" * 8000]
 END = b"\r\nhost: x\r\nconnection: close\r\n\r\n"
 RAW = {  # what is hardly HTTP: name → bytes, statuses
@@ -154,13 +150,17 @@ def short(value):
 class Checks:
     def __init__(self, port, words):
         self.port, self.words, self.problems, self.count, self.panics, self.number = port, words, [], 0, 0, itertools.count()
-        self.cards, self.member, self.hold = {}, "", ""
-        self.member = json.loads(self.write("/v1/members", {"aliases": [{"type": "card", "value": "known"}]}, DONE, "known")[2])["member"]
-        self.write("/v1/members/{id}/adjustments", {"points": 900, "reason": "to begin with"}, DONE)
-        self.hold = json.loads(self.write("/v1/holds", {"member": self.member, "points": 100}, DONE)[2])["id"]
-        self.write("/v1/purchases", self.basket({"alias": {"type": "card", "value": "good"}}), DONE)  # or no refusal would mean anything
+        self.cards, self.ids = {}, {"alias": "card:nobody"}
+        made = lambda path, body, key=None: json.loads(self.write(path, body, DONE, key)[2])
+        self.member = self.ids["member"] = made("/v1/members", {"aliases": [{"type": "card", "value": "known"}]}, "known")["member"]
+        made("/v1/members/{member}/adjustments", {"points": 900, "reason": "to begin with"})
+        self.ids["purchase"] = made("/v1/purchases", self.basket(self.member))["id"]  # or no refusal would mean anything
+        for path, name in (("/v1/holds", "hold"), ("/v1/redemptions", "redemption")):
+            self.ids[name] = made(path, {"member": self.member, "points": 100})["id"]
+        described = json.loads(self.ask("the description", {200}, "GET", "/openapi.json")[2])["paths"]
+        self.operations = [(path, method.upper(), described[path][method]) for path in described for method in described[path]]
 
-    def judge(self, name, allowed, talked, method=None, bare=False):
+    def judge(self, name, allowed, talked, method=None, bare=False, code=None):
         """Counts the check, notes what is wrong with its answer, and gives the answer."""
         self.count += 1
         try:
@@ -175,6 +175,7 @@ class Checks:
             try:
                 said, kind, named = json.loads(answer[2]), answer[1].get("content-type"), answer[1].get("x-request-id")
                 wrong += [f"no {field} in the problem" for field in ("type", "title", "code", "detail", "request_id") if not isinstance(said.get(field), str) or not said[field]]
+                wrong += [f"code {said.get('code')} instead of {code}"] * (code not in (None, said.get("code")))
                 if kind != "application/problem+json" or said.get("status") != status or said.get("request_id") not in (named, ""):
                     wrong.append(f"content-type, status or request_id do not fit: {kind}, {named}, {said}")
             except ValueError:
@@ -184,11 +185,11 @@ class Checks:
         self.problems += [f"{name}: {one}" for one in wrong]
         return answer
 
-    def ask(self, name, allowed, method, path, body=b"", headers=JSON, key=None):
-        body, path = text(body), path.format(id=self.member, hold=self.hold)
+    def ask(self, name, allowed, method, path, body=b"", headers=JSON, key=None, code=None):
+        body, path = text(body), path.format(**self.ids)
         fields = {"host": "x", "connection": "close", **headers, **({} if key is None else {"idempotency-key": key}), **({"content-length": len(body)} if method == "POST" else {})}
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{field}: {value}\r\n" for field, value in fields.items())
-        return self.judge(name, allowed, lambda: talk(self.port, head.encode("latin-1") + b"\r\n" + body, method=method), method)
+        return self.judge(name, allowed, lambda: talk(self.port, head.encode("latin-1") + b"\r\n" + body, method=method), method, code=code)
 
     def write(self, path, body, allowed=BAD | {409}, key=None):
         """A POST with a key of its own."""
@@ -233,7 +234,7 @@ def baskets(checks):
     checks.spoil("/lines", [{**LINE, "id": str(n)} for n in range(1_001)], {413, 422}, "1,001 of them")
     checks.spoil("/tenders", BASKET["tenders"] * 51, name="51 of them")
     checks.spoil("/member/alias/type", "app", {404})
-    for hold in ["x", "hold_", f"hold_{NOBODY[4:]}1", "hold_" + "z" * 30, "pur_" + "0" * 27, checks.hold[:-1] + "zz", None]:
+    for hold in ["x", "hold_", f"hold_{NOBODY[4:]}1", "hold_" + "z" * 30, checks.ids["purchase"], checks.ids["hold"] + "z", None]:
         checks.spoil("/tenders/0", {"type": "points", "amount": 998, "hold": hold}, BAD | {404, 409}, f"points of the hold {hold}")
     checks.ask("a quote for an unknown card", {404}, "POST", "/v1/quotes", checks.basket({"alias": checks.card("a quote for an unknown card")}))
 
@@ -242,40 +243,56 @@ def bodies(checks):
     """Sizes, types and shapes of bodies, on every path that takes one."""
     large = text({"store": " " * 10_000_000})
     chunks = b"".join(b"10000\r\n" + large[at:at + 65_536].ljust(65_536) + b"\r\n" for at in range(0, len(large), 65_536)) + b"0\r\n\r\n"
-    for path in POSTS:
-        chunked = HEAD.replace(b"/v1/quotes", path.format(id=checks.member, hold=checks.hold).encode()) + b"transfer-encoding: chunked\r\n\r\n" + chunks
+    for path in [path for path, method, operation in checks.operations if "requestBody" in operation]:
+        chunked = HEAD.replace(b"/v1/quotes", path.format(**checks.ids).encode()) + b"transfer-encoding: chunked\r\n\r\n" + chunks
         checks.judge(f"{path} 10 MB in chunks", {413}, lambda chunked=chunked: talk(checks.port, chunked))
         checks.ask(f"{path} 10 MB", {413}, "POST", path, large, key="large")
         checks.ask(f"{path} without a content-type", {415}, "POST", path, b"{}", {}, key="untyped")
-        for body in [b'{"member":', b"[]", b"1", b'"x"', b'{"x":1}'] if not path.endswith("/cancel") else ():  # which takes none
+        for body in [b'{"member":', b"1", b'"x"', b'{"x":1}', b"[]"]:
             checks.write(path, body, BAD)
     for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "application/json, text/plain", "json", ""]:
         checks.ask(f"content-type {kind!r}", {415}, "POST", "/v1/purchases", checks.basket(checks.member), {"content-type": kind})
     checks.ask("gzip", {400, 415}, "POST", "/v1/purchases", gzip.compress(text(checks.basket(checks.member))), {**JSON, "content-encoding": "gzip"})
 
 
+def strangers(right):
+    """What resembles an id and names nothing."""
+    prefix, digits = right.split("_")
+    member, seq = digits[:26], digits[26:]
+    made = [f"{prefix}_{member}0{seq}", f"{prefix}_{member}1", f"{prefix}_{member}zzzzzzz", f"{prefix}_{member}10000000", f"{prefix}_{member}"] if seq else [right + "0", right[:-1]]
+    return made + [f"{prefix}_{digit * 26}{seq}" for digit in "0zu"] + [
+        right.upper(), f"{prefix}_", f"{prefix}_0", digits, "x_" + digits, "x", "null", "..", "%00", "%ff", "%", f"{prefix}_" + "%F0%9F%98%80" * 8, "a" * 5_000]
+
+
 def paths(checks):
     """Paths, methods, ids, keys."""
     for path, method in itertools.product(NOWHERE, ("GET", "POST", "DELETE")):
         checks.ask(f"{method} {short(path)}", {404}, method, path, headers={})
-    for path, right in [("/healthz", "GET"), ("/readyz", "GET"), ("/v1/members/{id}", "GET")] + [(path, "POST") for path in POSTS]:
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD", "BREW"} - {right}:
-            checks.ask(f"{method} {path}", {405} | ({200} if (method, right) == ("HEAD", "GET") else set()), method, path, headers={})
-    digits = checks.hold[5:31]
-    for who in ["mem_", "mem_0", NOBODY, "mem_" + "z" * 26, "mem_" + "u" * 26, checks.member + "0", checks.member[:-1], checks.member.upper(), checks.member.replace("_", "%5F"),
-                "x", "null", "..", "%00", "%ff", "%", "mem_" + "%F0%9F%98%80" * 6 + "00", checks.hold, "a" * 5_000]:
-        checks.ask(f"GET /v1/members/{short(who)}", {404}, "GET", f"/v1/members/{who}")
-        checks.write(f"/v1/members/{who}/adjustments", {"points": 1, "reason": "r"}, {404})
+    for path in {path for path, *_ in checks.operations}:
+        right = {method for known, method, _ in checks.operations if known == path}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD", "BREW"} - right:
+            checks.ask(f"{method} {path}", {200, 405} if method == "HEAD" and "GET" in right else {405}, method, path, headers={})
+    for path, method, operation in checks.operations:
+        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}}.get(path.split("/")[-1], {}) if method == "POST" else b""
+        for name in re.findall(r"{(member|purchase|hold|redemption)}", path):
+            for stranger in strangers(checks.ids[name]):
+                checks.ask(f"{method} {path} of {short(stranger)}", {404}, method, path.replace(f"{{{name}}}", stranger), body, key=f"key-{next(checks.number)}")
+        if any(one["name"] == "Idempotency-Key" and one["required"] for one in operation.get("parameters", [])):
+            for key in [None, "", "k" * 256, "\xe4\xf6"]:
+                checks.ask(f"{method} {path} with the key {short(repr(key))}", {400}, method, path, body, key=key, code="idempotency_key_missing")
+    for key in [None, "", "k" * 256, "\xe4\xf6"]:
+        basket = {**BASKET, "member": checks.member}
+        checks.ask(f"a purchase with the key {short(repr(key))}", {400}, "POST", "/v1/purchases", basket, key=key, code="idempotency_key_missing")
+    checks.ask("an empty key beside a transaction id", {400}, "POST", "/v1/purchases", checks.basket(checks.member), key="", code="idempotency_key_missing")
+    for who in strangers(checks.member):
         for path, body in (("/v1/purchases", BASKET), ("/v1/holds", {"points": 1}), ("/v1/redemptions", {"points": 1})):
             checks.write(path, {**body, "member": who}, {404})
-    for who in ["hold_", "hold_1", f"hold_{digits}", f"hold_{digits}0", f"hold_{digits}1", f"hold_{digits}zzzzzzz", f"hold_{digits}10000000", f"hold_{digits}0{checks.hold[31:]}",
-                f"pur_{checks.hold[5:]}", checks.hold.upper(), NOBODY, f"hold_{NOBODY[4:]}1", "hold_" + "%F0%9F%98%80" * 8, "x"]:
-        for what in ("confirm", "cancel"):
-            checks.write(f"/v1/holds/{who}/{what}", b"", {404})
-    for path, body in KEYED.items():
-        for key in [None, "", "k" * 256, "\xe4\xf6"]:
-            checks.ask(f"{path} with the key {short(repr(key))}", {400}, "POST", path, json.loads(json.dumps(body).replace("{id}", checks.member)), key=key)
-    checks.ask("an empty key beside a transaction id", {400}, "POST", "/v1/purchases", checks.basket(checks.member), key="")
+    for last in ["x", "1", "1.", ".1", "-1.0", "1.0.0", "1,0", "9" * 30 + ".0", "\xe4.0"]:
+        checks.ask(f"events after {last}", BAD, "GET", "/v1/members/{member}/events", headers={"last-event-id": last})
+    for query in ["limit=0", "limit=-1", "limit=201", "limit=x", "limit=" + "9" * 30, "cursor=x", "cursor=c", "cursor=c0", "cursor=cffffffffffffffffff", "cursor=%00"]:
+        checks.ask(f"a statement with {query}", BAD, "GET", "/v1/members/{member}/statement?" + query)
+    for alias in ["x", ":", "card:", ":x", "card", "nope:1", "card:%ff", "card:%00", "card:" + "x" * 65, "%", "card:nobody"]:
+        checks.ask(f"removing the alias {short(alias)}", BAD | {404}, "DELETE", f"/v1/members/{checks.member}/aliases/{alias}", key=f"key-{next(checks.number)}")
 
 
 def members(checks):
@@ -288,7 +305,7 @@ def members(checks):
         checks.write(path, {"points": 5, "member": {"alias": checks.card(f"{path} for an unknown card")}}, BAD | {404, 409})
     wrongs = [{"points": value} for value in HUGE + [-10**12 - 1, 0, "1", 1.5, None, -5_000]] + [{"reason": value} for value in ["", " ", "x" * 201, 7, None, *CONTROLS]]
     for wrong in wrongs + [{"write_off": True}, {"allow_debt": 1}, {"x": 1}]:
-        checks.write("/v1/members/{id}/adjustments", {"points": 1, "reason": "r"} | wrong)
+        checks.write("/v1/members/{member}/adjustments", {"points": 1, "reason": "r"} | wrong)
     for value in HUGE + [0, -1, 101, "1", 1.5]:
         checks.write("/v1/holds/{hold}/confirm", {"points": value})
     aliases = [{"type": kind, "value": value} for kind, value in [("nope", "1"), ("card", ""), ("card", "x" * 65), ("x" * 33, "1"), *(("card", value) for value in CONTROLS)]]

@@ -6,13 +6,10 @@
     disk.py bitflips  --flips 1000   one random bit of a folder that was stopped, killed, or is large enough for tables
 
 After a flip a node may refuse to start and say why, answer 503 `member_stopped` for the members concerned, or be right.
-It may not answer wrongly, forget what was acknowledged, panic or hang. The lists that are printed count what it did.
+It may not answer wrongly, forget what was acknowledged, panic or hang. What it did is counted by folder and kind.
 """
 import argparse
 import collections
-import hashlib
-import http.client
-import json
 import multiprocessing
 import os
 import pathlib
@@ -26,133 +23,9 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from baskets import baskets  # noqa: E402
-
-START = "2017-03-14T12:00:00Z"  # after the file's last basket
-CLIENTS = 6
-LIMIT = 20  # seconds; whoever needs longer hangs
-
-
-class Node:
-    """A node on a free port; `port` is None if it did not start. It speaks into a file, so that nobody must read along."""
-
-    def __init__(self, binary, folder):
-        self.file = tempfile.TemporaryFile()
-        arguments = [binary, "serve", "--folder", str(folder), "--programme", str(HERE.parent / "config" / "programme.toml"),
-                     "--listen", "127.0.0.1:0", "--clock-start-at", START]
-        self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn", "RUST_BACKTRACE": "0"})
-        self.port, self.hung, began = None, False, time.monotonic()
-        while self.port is None and self.process.poll() is None:
-            ready = re.search(r"ready on http://.*:(\d+)\n", self.words())
-            self.port = int(ready[1]) if ready else None
-            if time.monotonic() > began + LIMIT:
-                self.hung = True
-                self.end(signal.SIGKILL)
-            time.sleep(0.002)
-        self.seconds = time.monotonic() - began
-
-    def words(self):
-        return os.pread(self.file.fileno(), 1 << 24, 0).decode(errors="replace")
-
-    def said(self):
-        """What it said to people: all but its log."""
-        spoken = re.sub(r"\S*/registry/src/[^/]*/|note: run with .*|^\n", "", self.words(), flags=re.M)
-        return [line for line in spoken.splitlines() if line and not line.startswith(("{", "tessera is ready"))]
-
-    def end(self, how):
-        """Its code; how it ended if that was not by `how`."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        try:
-            return self.process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            self.hung = True
-            self.process.kill()
-            return self.process.wait()
-
-    def unclean(self, *codes):
-        """Why this was no end with one sentence and one of the codes; None if it was."""
-        if self.hung or self.process.poll() is None:
-            return f"hangs for {LIMIT} s"
-        said, code = self.said(), self.process.returncode
-        if code not in codes or len(said) != 1 or not said[0].startswith("tessera: "):
-            return f"ends with code {code} and says {' | '.join(said)[:400] or 'nothing'}"
-        return None
-
-
-def ask(connection, method, path, body=None):
-    """(status, code of a problem, replayed, text)."""
-    connection.request(method, path, body and json.dumps(body), {"content-type": "application/json"} if body else {})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    return answer.status, json.loads(text).get("code") if answer.status >= 400 else None, answer.getheader("idempotent-replayed") == "true", text
-
-
-def share(port, work, places):
-    """Posts its places until the node is gone; answers (place, text or None, when) for each that was sent."""
-    connection, sent = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT), []
-    for place in places:
-        try:
-            status, _, _, text = ask(connection, "POST", "/v1/purchases", work[place])
-        except (OSError, http.client.HTTPException):
-            return [*sent, (place, None, 0)]
-        sent.append((place, text if status == 201 else None, time.monotonic_ns()))
-        if status >= 500:
-            return sent
-    return sent
-
-
-class Known:
-    """What clients were told: the text by place, the balances; places in the order of their answers."""
-
-    def __init__(self):
-        self.texts, self.balances, self.member = {}, collections.Counter(), {}
-
-    def add(self, sent):
-        for place, text, _ in sorted((one for one in sent if one[1]), key=lambda one: one[2]):
-            made = json.loads(text)
-            self.texts[place], self.member[place] = hashlib.sha256(text.encode()).digest(), made["member"]
-            self.balances[made["member"]] += made["earned"]
-
-
-def load(port, work, places, meanwhile=None):
-    with multiprocessing.Pool(CLIENTS) as clients:
-        shares = clients.starmap_async(share, [(port, work, places[n::CLIENTS]) for n in range(CLIENTS)])
-        if meanwhile:
-            meanwhile(shares)
-        return [one for sent in shares.get() for one in sent]
-
-
-def check(node, work, known, places):
-    """(members stopped, problems): every balance, then these places again. The node may have ended in between."""
-    connection, stopped, problems, wrong = http.client.HTTPConnection("127.0.0.1", node.port, timeout=LIMIT), set(), [], []
-    try:
-        for member, points in known.balances.items():
-            status, code, _, text = ask(connection, "GET", f"/v1/members/{member}")
-            if code == "member_stopped":
-                stopped.add(member)
-            elif status != 200:
-                problems.append(f"{member} had {points} and is answered {status} {code}")
-            elif (has := json.loads(text)["wallet"]["available"]) != points:
-                problems.append(f"{member} had {points} and has {has}")
-        for place in places:
-            status, code, replayed, text = ask(connection, "POST", "/v1/purchases", work[place])
-            if code == "member_stopped":
-                stopped.add(known.member[place])
-            elif status != 201 or not replayed or hashlib.sha256(text.encode()).digest() != known.texts[place]:
-                what = f"answered {status} {code}" if status != 201 else "another text" if replayed else "LOST and done again"
-                wrong.append(f"basket {work[place]['transaction_id']} was acknowledged and is {what}")
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, TimeoutError):
-            problems.append(f"no answer within {LIMIT} s")
-        else:
-            node.end(0)
-            problems.append(f"the node is gone ({error!r}): it {node.unclean(74) or node.said()[0]}")
-    if "panicked" in node.words():
-        problems.append(f"it panics: {' | '.join(node.said())[:400]}")
-    return stopped, wrong + problems
+from node import LIMIT, Known, Node, check, load, share  # noqa: E402
 
 
 def mounted(path, *how):
@@ -161,15 +34,19 @@ def mounted(path, *how):
         made = subprocess.run(["mount", *how, str(path)], capture_output=True, text=True)
     except OSError as error:
         return str(error)
-    return None if made.returncode == 0 else made.stderr.strip() or f"mount ended with {made.returncode}"
+    return None if made.returncode == 0 else (made.stderr.splitlines() or [f"mount ended with {made.returncode}"])[0]
+
+
+def small_disk(path):
+    path.mkdir()
+    return mounted(path, "-t", "tmpfs", "-o", "size=48m", "tmpfs")
 
 
 def full(arguments, work, parent):
     problems, checked = [], 0
     for run in range(arguments.runs):
         disk = parent / f"disk{run}"
-        disk.mkdir()
-        if why := mounted(disk, "-t", "tmpfs", "-o", "size=48m", "tmpfs"):
+        if why := small_disk(disk):
             return [], f"skipped, no small disk can be mounted: {why}"
         try:
             found, asked = fill(arguments.binary, work, disk, random.randrange(4 << 20, 8 << 20), random.randrange(64 << 10, 2 << 20))
@@ -182,7 +59,7 @@ def full(arguments, work, parent):
 
 def fill(binary, work, disk, before, left):
     """Clients write `before` bytes; then all but `left` is taken away from them."""
-    filler, known = disk / "filler", Known()
+    filler, known, problems = disk / "filler", Known(), []
     node = Node(binary, disk / "folder")
     if node.port is None:
         return [f"the node did not start: {node.words()}"], 0
@@ -196,106 +73,103 @@ def fill(binary, work, disk, before, left):
 
     sent = load(node.port, work, range(len(work)), take)
     known.add(sent)
-    problems = []
+    if len(known.texts) < 2_000:
+        problems.append(f"only {len(known.texts)} purchases were acknowledged before the disk was full")
     try:
         node.process.wait(LIMIT)
-        problems += [f"on a full disk it {how}" for how in [node.unclean(74)] if how]
     except subprocess.TimeoutExpired:
-        problems.append(f"the disk is full and the node goes on: {node.words()}")
         node.end(signal.SIGKILL)
-    node = Node(binary, disk / "folder")  # still full: it may say so, or serve until the first write
-    if node.port is None and (how := node.unclean(1, 74)):
-        problems.append(f"started on a full disk it {how}")
+    problems += [f"on a full disk it {how}" for how in [node.unclean(74)] if how]
+    print(f"full after {len(known.texts)} answers: {' | '.join(node.said())}")
+    node = Node(binary, disk / "folder")  # still full: it may say so, or serve until it must write
+    if node.port is None:
+        problems += [f"started on a full disk it {how}" for how in [node.unclean(1, 74)] if how]
+        print(f"started while full: {' | '.join(node.said())}")
     node.end(signal.SIGKILL)
     filler.unlink()
     node = Node(binary, disk / "folder")
     if node.port is None:
         return [*problems, f"with room again it does not start: {node.words()}"], 0
-    # What was sent and not answered may be there or not: sent again, it is; only then balances are known.
-    unanswered = [place for place, text, _ in sent if text is None]
-    known.add(share(node.port, work, unanswered))
+    # What was sent and not answered may be there or not. Sent again, it is: only then balances are known.
+    known.add(share(node.port, work, [place for place, text, _ in sent if text is None]))
     stopped, found = check(node, work, known, list(known.texts))
     problems += found + [f"{member} is stopped" for member in stopped]
     if (code := node.end(signal.SIGTERM)) != 0:
         problems.append(f"SIGTERM ends it with code {code}: {node.said()}")
-    if len(sent) - len(unanswered) < 2_000:
-        problems.append(f"only {len(sent) - len(unanswered)} purchases were acknowledged before the disk was full")
     return problems, len(known.texts) + len(known.balances)
 
 
 def refused(arguments, work, parent):
-    problems, notes, disk = [], "", parent / "disk"
-    (disk / "empty").mkdir(parents=True)
-    why = mounted(disk, "-t", "tmpfs", "-o", "size=48m", "tmpfs")
-    folder, known = disk / "folder", Known()
+    problems, known, disk, skipped = [], Known(), parent / "disk", ""
 
     def expect(what, path):
         node = Node(arguments.binary, path)
-        how = node.unclean(1) or (f"needs {node.seconds:.1f} s to say so" if node.seconds > 5 else None)
-        if how:
-            problems.append(f"{what}: the node {how}")
-        else:
-            print(f"{what}: {node.said()[0]}")
+        how = "starts" if node.port else node.unclean(1) or (f"needs {node.seconds:.1f} s to say so" if node.seconds > 5 else None)
         node.end(signal.SIGKILL)
+        problems.extend([f"{what}: the node {how}"] if how else [])
+        print(f"{what}: {' | '.join(node.said())}")
 
+    why = small_disk(disk)
     try:
-        first = Node(arguments.binary, folder)
+        (disk / "empty").mkdir()
+        first = Node(arguments.binary, disk / "folder")
         known.add(share(first.port, work, range(200)))
-        expect("in use", folder)
+        expect("in use", disk / "folder")
         known.add(share(first.port, work, range(200, 300)))
         problems += check(first, work, known, range(300))[1]
         first.end(signal.SIGTERM)
-        if not why:
-            (disk / "empty").mkdir()
-            why = mounted(disk, "-o", "remount,ro")
-        if why:
-            notes = f", skipped the read-only folder, it cannot be mounted: {why}"
+        if why := why or mounted(disk, "-o", "remount,ro"):
+            skipped = f", the read-only folder was skipped: {why}"
         else:
-            for what, path in [("read-only", folder), ("read-only and empty", disk / "empty"), ("read-only and missing", disk / "new")]:
-                expect(what, path)
+            for what, name in [("read-only", "folder"), ("read-only and empty", "empty"), ("read-only and missing", "new")]:
+                expect(what, disk / name)
             mounted(disk, "-o", "remount,rw")
-            first = Node(arguments.binary, folder)
-            problems += check(first, work, known, range(300))[1]
-            first.end(signal.SIGTERM)
+            again = Node(arguments.binary, disk / "folder")
+            problems += check(again, work, known, range(300))[1]
+            again.end(signal.SIGTERM)
     finally:
         subprocess.run(["umount", str(disk)], stderr=subprocess.DEVNULL)
-    return problems, f"{len(known.texts)} answers checked{notes}"
+    return problems, f"{len(known.texts)} answers checked{skipped}"
+
+
+def wide(sale):
+    """A basket of many lines: fjall writes a table for 64 MiB, and these get there in seconds."""
+    lines = enumerate((sale["lines"] * 150)[:150])
+    return {**sale, "tenders": [], "lines": [{**line, "id": str(n), "sku": f"{n:064}", "brand": f"{n:064}"} for n, line in lines]}
 
 
 class Base:
-    """A folder to damage, and what it must know. Files are kept without the zeros that fjall allocates behind a journal."""
+    """A folder to damage, and what it must know."""
 
     def __init__(self, name, arguments, work, folder):
-        self.name, self.folder, self.known, self.work = name, folder, Known(), work
-        node, began = Node(arguments.binary, folder), time.monotonic()
-        if name == "tables":  # fjall writes one for 64 MiB: baskets of many lines get there in seconds
-            self.work = [{**sale, "tenders": [], "lines": [{**line, "id": str(n), "sku": f"{n:064}", "brand": f"{n:064}"} for n, line in enumerate((sale["lines"] * 150)[:150])]}
-                         for sale in work[:3_000]] + work[3_000:]
-        count, self.next = len(work) - 200, len(work) - 200
-        half = count // 2
-        self.known.add(load(node.port, self.work, range(half)))
-        if name != "stopped":  # the index learns of these before it is too late for the others
+        self.name, self.folder, self.known = name, folder, Known()
+        self.work = [wide(sale) for sale in work[:3_000]] + work[3_000:] if name == "tables" else work
+        node, began, self.count = Node(arguments.binary, folder), time.monotonic(), len(work) - 200
+        self.known.add(load(node.port, self.work, range(self.count // 2)))
+        if name != "stopped":  # the index learns of these; of the others it does not before the end
             time.sleep(max(0, began + 11.5 - time.monotonic()))
-        self.known.add(load(node.port, self.work, range(half, count)))
+        self.known.add(load(node.port, self.work, range(self.count // 2, self.count)))
         code = node.end(signal.SIGTERM if name == "stopped" else signal.SIGKILL)
-        if len(self.known.texts) != count or (name == "stopped" and code):
-            sys.exit(f"the folder to damage was not made: {len(self.known.texts)} of {count}, code {code}, {node.words()}")
-        found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        self.files = {str(path.relative_to(folder)): (path.read_bytes().rstrip(b"\0") if path.suffix == ".jnl" else path.read_bytes(), path.stat().st_size) for path in found}
-        if name == "tables" and not any(re.match(r"log/keyspaces/[12]/tables/", file) for file in self.files):
-            sys.exit("the folder to damage has no table")
+        # Without the zeros that fjall allocates behind a journal.
+        self.files = {}
+        for path in [path for path in sorted(folder.rglob("*")) if path.is_file()]:
+            data = path.read_bytes()
+            self.files[str(path.relative_to(folder))] = data.rstrip(b"\0") if path.suffix == ".jnl" else data, len(data)
+        tables = any(re.match(r"log/keyspaces/[12]/tables/", file) for file in self.files)
+        if len(self.known.texts) != self.count or tables != (name == "tables") or (name == "stopped" and code):
+            sys.exit(f"no folder {name!r} to damage: {len(self.known.texts)} of {self.count} answers, code {code}: {node.words()}")
 
-    def lay(self, out, file, at, bit):
+    def lay(self, out, damaged, at, bit):
         for name, (data, size) in self.files.items():
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if name != file and "/tables/" in name:
-                os.link(self.folder / name, path)  # never written again
+            if name != damaged and "/tables/" in name:
+                os.link(self.folder / name, path)  # is never written again
                 continue
             with open(path, "wb") as copy:
                 copy.write(data)
                 copy.truncate(size)
-                if name == file:
+                if name == damaged:
                     copy.seek(at)
                     copy.write(bytes([(data[at] if at < len(data) else 0) ^ 1 << bit]))
 
@@ -304,10 +178,11 @@ BASES, SETTINGS = [], None  # for the workers, who inherit them
 
 
 def one(number):
-    """(variant, file, place in words, kinds, problems, answers checked, sentence) of one flip."""
+    """(variant, file, place, kind, problems, answers checked, sentence) of one flip."""
     chance = random.Random(f"{SETTINGS.seed}/{number}")
-    base = BASES[0 if number % 5 < 2 else 1 if number % 5 < 4 else 2]
-    names = [name for name in base.files if base.files[name][1] and re.search(SETTINGS.only, name)]
+    found = [(base, [name for name in base.files if base.files[name][1] and re.search(SETTINGS.only, name)]) for base in BASES]
+    found = [(base, names) for base, names in found if names]
+    base, names = found[(0, 1, 0, 1, 2)[number % 5] % len(found)]
     # By size, but half of the time every file has the same chance.
     [file] = chance.choices(names, [len(base.files[name][0]) for name in names] if chance.random() < 0.5 else None)
     data, size = base.files[file]
@@ -315,61 +190,60 @@ def one(number):
     out = pathlib.Path(tempfile.mkdtemp(prefix="flip-", dir=SETTINGS.parent))
     try:
         base.lay(out, file, at, bit)
-        kind, problems, checked, sentence = outcome(base, out, chance, file)
+        return base.name, file, f"byte {at} of {len(data)}, bit {bit}", *outcome(base, out, chance, file)
     finally:
         shutil.rmtree(out)
-    return base.name, file, f"byte {at} of {len(data)}, bit {bit}", kind, problems, checked, sentence
 
 
 def outcome(base, folder, chance, file):
-    node = Node(SETTINGS.binary, folder)
-    cut = " (and the file was cut)" if file.endswith(".jnl") and (folder / file).is_file() and (folder / file).stat().st_size < len(base.files[file][0]) else ""
+    """(kind, problems, answers checked, sentence)."""
+    node, texts = Node(SETTINGS.binary, folder), list(base.known.texts)
+    shorter = file.endswith(".jnl") and (folder / file).is_file() and (folder / file).stat().st_size < len(base.files[file][0])
+    cut = ", journal cut off" if shorter else ""
+    places = chance.sample(texts, 80) + texts[-40:]
     if node.port is None:
-        sentence = re.sub(r"\d+", "N", (node.said() or [""])[0].replace(str(folder), ""))
         if how := node.unclean(1):
             return "", [f"it {how}"], 0, ""
-        again = Node(SETTINGS.binary, folder)
+        sentence = re.sub(r"\d+", "N", node.said()[0].replace(str(folder), ""))
+        again = Node(SETTINGS.binary, folder)  # it must not think better of it
         if again.port is None:
             how = again.unclean(1)
             return f"refused{cut}", [f"refused once, then it {how}"] if how else [], 0, sentence
-        stopped, problems = check(again, base.work, base.known, list(base.known.texts)[-400:])
+        problems = check(again, base.work, base.known, places)[1]
         again.end(signal.SIGKILL)
-        return "refused once, then right", [f"refused once ({sentence}), then: {problem}" for problem in problems], 400, sentence
-    known, texts = base.known, list(base.known.texts)
-    places = chance.sample(texts, 80) + texts[-40:]
-    stopped, problems = check(node, base.work, known, places)
-    checked = len(known.balances) + len(places)
+        return "refused once, then right", [f"refused once, then {problem}" for problem in problems], len(places), sentence
+    stopped, problems = check(node, base.work, base.known, places)
     if not problems:  # what it takes now is kept as well
-        fresh, seen = share(node.port, base.work, range(base.next, base.next + 6)), Known()
-        seen.texts, seen.member, seen.balances = dict(known.texts), dict(known.member), known.balances.copy()
+        seen, fresh = Known(base.known), share(node.port, base.work, range(base.count, base.count + 6))
         seen.add(fresh)
         node.end(signal.SIGKILL)
         again = Node(SETTINGS.binary, folder)
         if again.port is None:
-            problems = [f"it served, and refuses after a kill -9: {again.words()[-400:]}"]
+            problems = [f"it served and refuses after a kill -9: {' | '.join(again.said())[:400]}"]
         else:
             after, found = check(again, base.work, seen, [place for place, text, _ in fresh if text] + places[:20])
             stopped, problems = stopped | after, [f"after a kill -9: {problem}" for problem in found]
-            again.end(signal.SIGKILL)
+        again.end(signal.SIGKILL)
     node.end(signal.SIGKILL)
     rebuilt = "rebuilt from the log" in node.words() or "reading from the log" in node.words()
     kind = "members stopped" if stopped else "right, index rebuilt" if rebuilt else f"right{cut}"
-    return kind, problems, checked, ""
+    return kind, problems, len(base.known.balances) + len(places), ""
 
 
 def named(problem):
     """The kind of a problem."""
-    words = {"LOST": "lost", "panicked": "panic", "hangs": "hang", "another text": "wrong answer", " and has ": "wrong balance"}
+    words = {"LOST": "lost", "panicked": "panic", "hangs": "hang", "another text": "wrong answer", " had ": "wrong balance"}
     return "PROBLEM, " + next((name for word, name in words.items() if word in problem), "other")
 
 
 def bitflips(arguments, work, parent):
     global SETTINGS
     arguments.parent, SETTINGS = parent, arguments
-    homes = dict.fromkeys(sale["member"]["alias"]["value"] for sale in work)
-    few = set(list(homes)[:400])
-    work = [sale for sale in work if sale["member"]["alias"]["value"] in few][:4_200]
-    BASES.extend(Base(name, arguments, work, parent / name) for name in ["stopped", "killed", "tables"])
+    homes = {home: number for number, home in enumerate(dict.fromkeys(sale["member"]["alias"]["value"] for sale in work))}
+    house = [homes[sale["member"]["alias"]["value"]] for sale in work]
+    # The members of the last 100 homes are new since the index was written.
+    first, last = [sale for sale, n in zip(work, house) if n < 300][:3_700], [sale for sale, n in zip(work, house) if 300 <= n < 400][:500]
+    BASES.extend(Base(name, arguments, first + last, parent / name) for name in ["stopped", "killed", "tables"])
     counts, sentences, problems, checked = collections.Counter(), collections.Counter(), [], 0
     with multiprocessing.Pool(arguments.nodes) as pool:
         for variant, file, place, kind, found, asked, sentence in pool.imap_unordered(one, range(arguments.flips)):
@@ -378,12 +252,13 @@ def bitflips(arguments, work, parent):
             sentences.update([sentence] if sentence else [])
             checked += asked
             if found:
-                problems.append(f"{variant}: {file}, {place}: {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))
+                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                problems.append(f"{named(found[0])}: {variant}, {file}, {place}: {found[0]}{more}")
     for (top, variant, kind), count in sorted(counts.items()):
         print(f"{count:6} {top:7} {variant:8} {kind}")
     for sentence, count in sentences.most_common():
         print(f"{count:6} times: {sentence}")
-    return problems, f"{arguments.flips} flips, {checked} answers checked"
+    return sorted(problems), f"{arguments.flips} flips, {checked} answers checked"
 
 
 def main():

@@ -277,6 +277,7 @@ def follow(arguments, folder):
         problems.append("not all streams were opened")
     for pipe in pipes:
         pipe.send("go")
+    connection.close()  # it may have idled too long; it opens again by itself
     began = time.monotonic()
     for count, (_, sale) in enumerate(baskets(arguments.purchases)):
         time.sleep(max(0.0, began + count / arguments.rate - time.monotonic()))  # the rate

@@ -19,6 +19,14 @@ pub fn member_key(member: MemberId) -> EntityKey {
     EntityKey(key)
 }
 
+/// The member of an entity's key; `None`: it is another kind of entity.
+#[must_use]
+pub fn member_of(key: &EntityKey) -> Option<MemberId> {
+    let (kind, rest) = key.0.split_first_chunk::<2>()?;
+    let id = <[u8; 16]>::try_from(rest.get(4..)?).ok()?;
+    (u16::from_be_bytes(*kind) == MEMBER).then(|| MemberId(u128::from_be_bytes(id)))
+}
+
 /// The member that an enrolment makes: derived from its key, so that a retry makes no second one.
 #[must_use]
 pub fn enrolled_id(api_key: &str, idempotency_key: &str) -> MemberId {

@@ -79,7 +79,7 @@ impl Call {
     }
 
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Stop> {
-        serde_json::from_slice(&self.body).map_err(|e| Stop::Malformed(format!("the body is not what this operation takes: {e}")))
+        tessera_api::strict::from_slice(&self.body).map_err(|e| Stop::Malformed(format!("the body is not what this operation takes: {e}")))
     }
 
     /// As [`Self::read`], where no body is as good as an empty one.
@@ -171,8 +171,10 @@ pub(crate) fn not_found(request_id: &str) -> Answer {
     problem(request_id, &Said::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path; /docs lists what there is"))
 }
 
-pub(crate) fn method_not_allowed(request_id: &str) -> Answer {
-    problem(request_id, &Said::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method; /docs lists them"))
+pub(crate) fn method_not_allowed(request_id: &str, allow: &'static str) -> Answer {
+    let mut answer = problem(request_id, &Said::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method; see the Allow header, or /docs"));
+    answer.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static(allow));
+    answer
 }
 
 pub(crate) fn wrong_type(request_id: &str) -> Answer {

@@ -44,6 +44,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["docs", rest @ ..] if get => return docs::browser(id, rest),
         ["v1", "members"] if post => members::enrol(call).await,
         ["v1", "members", "lookup"] if post => members::look_up(call).await,
+        ["v1", "members", "lookup"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "members", member] if get => members::member(call, member).await,
         ["v1", "members", member, "tier"] if get => members::tier(call, member).await,
         ["v1", "members", member, "lots"] if get => members::lots(call, member).await,
@@ -68,14 +69,16 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
         ["bench", "purchases", bytes] if post && call.surface.ceiling => bench::purchase(call, bytes).await,
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
-        ["healthz" | "readyz" | "metrics" | "openapi.json" | "docs"]
-        | ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions"]
+        ["healthz" | "readyz" | "metrics" | "openapi.json"]
+        | ["docs", ..]
         | ["v1", "members" | "purchases" | "holds" | "redemptions", _]
-        | ["v1", "members", _, "adjustments" | "tier" | "lots" | "holds" | "statement" | "events" | "aliases"]
-        | ["v1", "members", _, "aliases", _]
+        | ["v1", "members", _, "tier" | "lots" | "holds" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions"]
+        | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "purchases", _, "deliveries"]
         | ["v1", "redemptions", _, "reverse"]
-        | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id),
+        | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
+        ["v1", "members", _, "aliases", _] => return handlers::method_not_allowed(id, "DELETE"),
         _ => return handlers::not_found(id),
     };
     handlers::finish(id, outcome)

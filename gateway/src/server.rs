@@ -104,7 +104,7 @@ pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits
         });
     }
     drop(listener);
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX).saturating_sub(1);
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     if tokio::time::timeout(limits.drain, connections.acquire_many(all)).await.is_err() {
         tracing::warn!("some connections were still open at the end of the drain");
     }
@@ -122,7 +122,7 @@ where
     S: Service<Request<Full<Bytes>>, Response = http::Response<B>, Error = std::convert::Infallible>,
 {
     let (mut head, body) = request.into_parts();
-    let sent = head.headers.get("x-request-id").filter(|id| id.len() <= 128).cloned();
+    let sent = head.headers.get("x-request-id").filter(|id| id.len() <= 128 && id.to_str().is_ok()).cloned();
     let id = sent.unwrap_or_else(|| {
         let number = count.fetch_add(1, Ordering::Relaxed);
         HeaderValue::from_str(&format!("req_{number:016x}")).unwrap_or_else(|_| HeaderValue::from_static("req"))
@@ -131,9 +131,12 @@ where
         let answer = problem(id.to_str().unwrap_or_default(), &Said::new(status, code, detail));
         named(answer.map(|body| Either::Right(Either::Left(Full::new(body)))), &id)
     };
-    // warp's path filters panic on the authority form.
+    // warp's path filters panic on what is not a path: the authority form, with CONNECT or without.
     if head.method == Method::CONNECT {
         return refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this server is not a proxy");
+    }
+    if !head.uri.path().starts_with('/') {
+        return refuse(StatusCode::BAD_REQUEST, "malformed", "the request names no path; begin it with a slash");
     }
     let collected = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
     let bytes = match collected {

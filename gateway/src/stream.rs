@@ -50,6 +50,9 @@ pub(crate) async fn follow(call: &Call, id: &str) -> Result<Answer, Stop> {
         Some(id) => Some(seen(id).ok_or_else(|| Rejection::new(Code::Invalid, "Last-Event-ID", "the id of an event of this stream, such as 12.0"))?),
     };
     let live = call.members().follow(member, call.deadline).await?;
+    if last.is_some_and(|last| last.seq > live.head) {
+        return Err(Rejection::new(Code::Invalid, "Last-Event-ID", "this is ahead of the member's journal: it is of another member, or of a node that was put back; follow without it").into());
+    }
     let after = last.unwrap_or(Seen { seq: live.head, n: u64::MAX });
     let (queue, chunks) = mpsc::channel(QUEUE);
     let reader = Reader { members: call.members().clone(), member, queue, stop: call.surface.stop.clone() };

@@ -9,12 +9,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("actors/codec", &["domain"]),
     ("actors", &["domain", "codec", "storage", "cluster"]),
     ("cluster", &["storage"]),
+    ("config", &[]),
     ("storage", &[]),
     ("storage/embedded", &["storage"]),
     ("gateway", &["api", "actors", "domain", "cluster"]),
     ("gateway/api", &["domain"]),
     ("gateway/client", &["api"]),
-    ("gateway/node", &["api", "actors", "client", "cluster", "domain", "gateway", "storage", "storage-embedded"]),
+    ("gateway/node", &["api", "actors", "client", "cluster", "codec", "config", "domain", "gateway", "storage", "storage-embedded"]),
     ("tests", &[]),
 ];
 

@@ -6,6 +6,7 @@
 //! | [`read`] | from that to commands: every text, number and time checked |
 //! | [`answer`] | what they get, rendered from a record alone |
 //! | [`event`] | the public events of a member's stream |
+//! | [`strict`] | JSON in which an object is an object and a name is a text |
 //! | [`explain`] | an award as a sentence, from the programme version that the record names |
 //! | [`programme_file`] | the programme file, with findings by line |
 
@@ -15,5 +16,6 @@ pub mod explain;
 pub mod programme_file;
 pub mod read;
 pub mod request;
+pub mod strict;
 
 pub use tessera_domain::Text;

@@ -22,6 +22,11 @@ fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
     Rejection::new(Code::Invalid, field, detail)
 }
 
+/// A key: at least one character.
+fn key(value: &Text, field: impl Fn() -> String) -> Result<Text, Rejection> {
+    if value.is_empty() { Err(invalid(field(), "a key has at least one character; leave it out if there is none")) } else { text(value, 64, field) }
+}
+
 /// Short text: at most `max` characters, none of them a control character.
 fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
     if value.chars().count() > max || value.chars().any(char::is_control) {
@@ -128,13 +133,13 @@ impl Purchase {
 fn keys([source, store, till]: [&Text; 3], business_date: Option<Day>, sequence: Option<&Text>, transaction_id: Option<&Text>, at: &str) -> Result<Keys, Rejection> {
     let natural = match (sequence, business_date) {
         (Some(sequence), Some(business_date)) => {
-            let sequence = text(sequence, 64, || format!("{at}/sequence"))?;
+            let sequence = key(sequence, || format!("{at}/sequence"))?;
             Some(NaturalKey { source: source.clone(), store: store.clone(), till: till.clone(), business_date, sequence })
         }
         (Some(_), None) => return Err(invalid(format!("{at}/business_date"), "a sequence is a key together with its business date; send both")),
         (None, _) => None,
     };
-    let transaction = transaction_id.map(|id| text(id, 64, || format!("{at}/transaction_id")).map(|id| TransactionId { source: source.clone(), id }));
+    let transaction = transaction_id.map(|id| key(id, || format!("{at}/transaction_id")).map(|id| TransactionId { source: source.clone(), id }));
     Ok(Keys { natural, transaction: transaction.transpose()?, content: None })
 }
 

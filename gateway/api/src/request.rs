@@ -28,7 +28,7 @@ pub struct Alias {
 }
 
 /// Whom a request is for: a member id, or an alias.
-#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[derive(Serialize, ToSchema, Debug)]
 #[serde(untagged)]
 pub enum Who {
     /// A member id.
@@ -36,6 +36,30 @@ pub enum Who {
     Id(Text),
     /// By alias.
     Alias(ByAlias),
+}
+
+impl<'de> Deserialize<'de> for Who {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct IdOrAlias;
+
+        impl<'de> serde::de::Visitor<'de> for IdOrAlias {
+            type Value = Who;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a member id, or an object with an alias")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<Who, E> {
+                Ok(Who::Id(id.into()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Who, A::Error> {
+                ByAlias::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Who::Alias)
+            }
+        }
+
+        from.deserialize_any(IdOrAlias)
+    }
 }
 
 /// A member by an alias.
@@ -65,10 +89,10 @@ pub struct Purchase {
     pub business_date: Option<Text>,
     /// With a business date: the receipt's number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 64, example = "000173")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "000173")]
     pub sequence: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 64, example = "31198570044")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "31198570044")]
     pub transaction_id: Option<Text>,
     /// RFC 3339; without an offset it is the store's local time.
     #[schema(value_type = String, max_length = 40, example = "2026-11-21T11:53:26-05:00")]
@@ -268,10 +292,10 @@ pub struct Receipt {
     #[schema(value_type = Option<String>, format = Date, example = "2026-11-21")]
     pub business_date: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 64, example = "000173")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "000173")]
     pub sequence: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 64, example = "31198570044")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "31198570044")]
     pub transaction_id: Option<Text>,
 }
 

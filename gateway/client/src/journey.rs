@@ -133,15 +133,22 @@ fn line(number: usize, row: &Row) -> Line {
     }
 }
 
-/// The local morning after the last basket: where a clock starts, so that no basket is in its future and few have expired.
+/// What a file holds: how many baskets, and the local morning after its last, where a clock starts so that no basket is
+/// in its future and few have expired.
 ///
 /// # Errors
 /// A sentence when the file is empty or not of this shape.
-pub fn morning_after(path: &Path) -> Result<String, String> {
+pub fn survey(path: &Path) -> Result<(u64, String), String> {
+    let mut count = 0;
     let mut last = Text::default();
     for basket in Baskets::open(path)? {
         last = last.max(basket?.occurred_at);
+        count += 1;
     }
+    Ok((count, morning(path, &last)?))
+}
+
+fn morning(path: &Path, last: &str) -> Result<String, String> {
     let day = last.get(..10).ok_or_else(|| format!("{} has no baskets", path.display()))?;
     let day: jiff::civil::Date = day.parse().map_err(|e| format!("{}: {e}", path.display()))?;
     // Noon in UTC is morning at the stores of the file, which are in the United States.

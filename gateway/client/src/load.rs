@@ -28,13 +28,15 @@ pub struct Measured {
     pub latency: Histogram<u64>,
 }
 
-impl Measured {
-    fn new() -> Self {
+impl Default for Measured {
+    fn default() -> Self {
         // Three figures, up to a minute.
         let new = || Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"));
         Self { answers: 0, refused: 0, sizes: new(), seconds: 0.0, latency: new() }
     }
+}
 
+impl Measured {
     /// Answers a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -52,7 +54,8 @@ impl Measured {
         micros / 1e3
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds another's answers; its time is not added.
+    pub fn add(&mut self, other: &Self) {
         self.answers += other.answers;
         self.refused += other.refused;
         // Same bounds on both sides: it cannot fail.
@@ -60,7 +63,8 @@ impl Measured {
         self.sizes.add(&other.sizes).unwrap_or_default();
     }
 
-    fn count(&mut self, status: StatusCode, bytes: usize, since: Instant) {
+    /// Counts one answer.
+    pub fn count(&mut self, status: StatusCode, bytes: usize, since: Instant) {
         self.answers += 1;
         self.refused += u64::from(!status.is_success());
         self.sizes.saturating_record(bytes.max(1) as u64);
@@ -101,7 +105,7 @@ impl Load {
         for mut connection in self.connections.drain(..) {
             let (make, over, next) = (make.clone(), over.clone(), self.next.clone());
             tasks.push(tokio::spawn(async move {
-                let mut measured = Measured::new();
+                let mut measured = Measured::default();
                 while !over.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number - first >= most {
@@ -160,7 +164,7 @@ impl Load {
         for mut connection in self.connections.drain(..) {
             let (make, due, taken, next) = (make.clone(), due.clone(), taken.clone(), self.next.clone());
             tasks.push(tokio::spawn(async move {
-                let mut measured = Measured::new();
+                let mut measured = Measured::default();
                 while let Ok(permit) = due.acquire().await {
                     permit.forget();
                     let place = taken.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +186,7 @@ impl Load {
     }
 
     async fn gather(&mut self, tasks: Vec<tokio::task::JoinHandle<Result<(Connection, Measured), ConnectionError>>>, started: Instant) -> Result<Measured, ConnectionError> {
-        let mut all = Measured::new();
+        let mut all = Measured::default();
         let mut broken = None;
         for task in tasks {
             match task.await {

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use http::Method;
 use tessera_client::load::{Load, Make, Measured};
 
-use crate::bench::parts::{Bodies, Child, enrol, flush_p99_ms};
+use crate::bench::parts::{Bodies, enrol, flush_p99_ms, measure};
+use crate::child::Child;
 pub(crate) use crate::bench::parts::bare;
 use crate::bench::report::{Report, Round, median};
 
@@ -58,7 +59,7 @@ pub(crate) fn bench(settings: &Bench) -> Result<(), String> {
 }
 
 async fn run(settings: &Bench) -> Result<Report, String> {
-    let start_at = tessera_client::journey::morning_after(&settings.baskets)?;
+    let (_, start_at) = tessera_client::journey::survey(&settings.baskets)?;
     let bodies = Arc::new(Bodies::read(&settings.baskets)?);
     if settings.folder.exists() {
         std::fs::remove_dir_all(&settings.folder).map_err(|e| format!("{} cannot be emptied: {e}", settings.folder.display()))?;
@@ -93,11 +94,11 @@ async fn run(settings: &Bench) -> Result<Report, String> {
         // The order rotates: whoever runs after a busy neighbour is another one each time.
         for step in 0..5 {
             match (step + number) % 5 {
-                0 => round.ceiling = node.measure(closed(&mut load, &ceiling, time)).await?,
-                1 => round.purchase = node.measure(closed(&mut load, &purchase, time)).await?,
-                2 => round.read = node.measure(closed(&mut load, &read, time)).await?,
-                3 => round.read_ceiling = node.measure(closed(&mut load, &read_ceiling, time)).await?,
-                _ => round.bare = bare.measure(closed(&mut bare_load, &bare_make, time)).await?,
+                0 => round.ceiling = measure(&node, closed(&mut load, &ceiling, time)).await?,
+                1 => round.purchase = measure(&node, closed(&mut load, &purchase, time)).await?,
+                2 => round.read = measure(&node, closed(&mut load, &read, time)).await?,
+                3 => round.read_ceiling = measure(&node, closed(&mut load, &read_ceiling, time)).await?,
+                _ => round.bare = measure(&bare, closed(&mut bare_load, &bare_make, time)).await?,
             }
         }
         eprintln!(

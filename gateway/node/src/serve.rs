@@ -1,13 +1,14 @@
 //! `tessera serve`.
 
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tessera_actors::{Board, Members, programmes};
-use tessera_api::programme_file::{self, Located};
+use tessera_api::programme_file;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Clock, Limits, Ownership};
+use tessera_config::Settings;
 use tessera_domain::programme::Programmes;
 use tessera_domain::time::timestamp;
 use tessera_gateway::{ServerLimits, Surface};
@@ -17,27 +18,24 @@ use tessera_storage_embedded::{EmbeddedOptions, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::Serve;
+use crate::check::told;
 
 /// Exit code when the store cannot go on: the operator must look at the disk.
 const EXIT_STORE: i32 = 74;
 
-pub(crate) fn serve(settings: &Serve) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TESSERA_LOG").unwrap_or_else(|_| "info,ractor=warn,fjall=warn,lsm_tree=warn".into());
+pub(crate) fn serve(settings: &Settings, bench_ceiling: bool) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).map_err(|e| format!("log: {e}; write filters such as info,tessera_cluster=debug"))?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     if !settings.listen.ip().is_loopback() {
-        if !settings.open_to_all {
-            return Err(format!("{} is not a loopback address and there are no keys yet; listen on 127.0.0.1, or say --open-to-all", settings.listen));
-        }
         tracing::warn!(address = %settings.listen, "open to all: everyone who reaches this address may do everything");
     }
     let text = std::fs::read_to_string(&settings.programme).map_err(|e| format!("the programme {} cannot be read: {e}", settings.programme.display()))?;
     programme_file::read(&text, 1, 0).map_err(|findings| told(&settings.programme, &findings))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(run(settings, &text))
+    runtime.block_on(run(settings, &text, bench_ceiling))
 }
 
-async fn run(settings: &Serve, text: &str) -> Result<(), String> {
+async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(), String> {
     // Bound first: a taken port must not cost the opening of a folder.
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| format!("cannot listen on {}: {e}; choose another with --listen", settings.listen))?;
     let metrics = recorder()?;
@@ -49,7 +47,7 @@ async fn run(settings: &Serve, text: &str) -> Result<(), String> {
     let ownership = Ownership::take_all(store.as_ref(), &node, store.shards()).await.map_err(|e| e.to_string())?;
     let board = Arc::new(Board::new(programmes));
     let skip_dedupe = sabotaged("skip_dedupe");
-    let members = Members::start(board, clock.clone(), ownership, cells, Limits::default(), skip_dedupe).await?;
+    let members = Members::start(board, clock.clone(), ownership, cells, limits(settings), skip_dedupe).await?;
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
@@ -58,12 +56,25 @@ async fn run(settings: &Serve, text: &str) -> Result<(), String> {
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    let surface = Surface { members: members.clone(), ceiling: settings.bench_ceiling, metrics: Some(metrics), stop: stopping };
-    tessera_gateway::serve(listener, surface, ServerLimits::default()).await;
+    let surface = Surface { members: members.clone(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
+    tessera_gateway::serve(listener, surface, server_limits(settings)).await;
     members.drain().await;
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits { in_flight: settings.in_flight, per_entity: settings.in_flight_per_member, awake: settings.awake, idle: Duration::from_secs(settings.idle_seconds) }
+}
+
+fn server_limits(settings: &Settings) -> ServerLimits {
+    ServerLimits {
+        body: settings.body_bytes,
+        patience: Duration::from_secs(settings.patience_seconds),
+        connections: settings.connections,
+        drain: Duration::from_secs(settings.drain_seconds),
+    }
 }
 
 /// Installs the recorder of metrics and keeps it tidy.
@@ -77,14 +88,14 @@ fn recorder() -> Result<PrometheusHandle, String> {
     let upkeep = handle.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
             upkeep.run_upkeep();
         }
     });
     Ok(handle)
 }
 
-async fn open(settings: &Serve) -> Result<Arc<EmbeddedStore>, String> {
+pub(crate) async fn open(settings: &Settings) -> Result<Arc<EmbeddedStore>, String> {
     let fatal = |error: &StoreError| {
         eprintln!("tessera: {error}");
         // Nothing else may be acknowledged: what is in memory may differ from what is on the disk.
@@ -107,12 +118,21 @@ fn sabotaged(what: &str) -> bool {
 }
 
 /// The clock, fixed when the folder was made: `start i64 | created i64`, both in milliseconds.
-async fn clock(cells: &dyn Cells, settings: &Serve) -> Result<Clock, StoreError> {
+async fn clock(cells: &dyn Cells, settings: &Settings) -> Result<Clock, StoreError> {
     let now = system_now();
     let start = settings.clock_start_at.map_or(now, jiff::Timestamp::as_millisecond);
     let offered: Vec<u8> = [start.to_le_bytes(), now.to_le_bytes()].concat();
     let outcome = cells.compare_and_set("clock".into(), None, Some(offered.clone().into())).await?;
-    let kept = outcome.before.unwrap_or_else(|| offered.into());
+    read_clock(&outcome.before.unwrap_or_else(|| offered.into()))
+}
+
+/// The clock of a folder that exists.
+pub(crate) async fn kept_clock(cells: &dyn Cells) -> Result<Clock, String> {
+    let kept = cells.get("clock".into()).await.map_err(|e| e.to_string())?;
+    read_clock(&kept.ok_or("no node has served from this folder yet")?).map_err(|e| e.to_string())
+}
+
+fn read_clock(kept: &[u8]) -> Result<Clock, StoreError> {
     let damaged = || StoreError::Corrupt("the clock's cell".into());
     let (start, created) = kept.split_first_chunk::<8>().ok_or_else(damaged)?;
     let created = <[u8; 8]>::try_from(created).map_err(|_| damaged())?;
@@ -120,7 +140,7 @@ async fn clock(cells: &dyn Cells, settings: &Serve) -> Result<Clock, StoreError>
 }
 
 /// Every version that has served, and the file's text as a new one if it was edited.
-async fn versions(cells: &dyn Cells, settings: &Serve, text: &str, clock: &Clock) -> Result<Programmes, String> {
+async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Clock) -> Result<Programmes, String> {
     let mut kept = programmes::read(cells).await.map_err(|e| e.to_string())?;
     if let Some(saved) = programmes::save(cells, &kept, text, clock.now()).await.map_err(|e| e.to_string())? {
         tracing::info!(version = saved.number, "the programme file is a new version");
@@ -142,13 +162,4 @@ async fn signalled() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-}
-
-/// Findings as lines for people.
-pub(crate) fn told(path: &Path, findings: &[Located]) -> String {
-    let lines = findings.iter().map(|located| {
-        let place = if located.line > 0 { format!("{}:{}", path.display(), located.line) } else { path.display().to_string() };
-        format!("{place}: {}{}{}", located.finding.path, if located.finding.path.is_empty() { "" } else { ": " }, located.finding.text)
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

@@ -3,10 +3,9 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +20,7 @@ use tessera_client::journey::Baskets;
 use tessera_client::load::{Make, Measured};
 
 use crate::bench::report::Phase;
+use crate::child::Child;
 
 /// Fills the place of a member's id and of a transaction's.
 const MEMBER: &str = "mem_00000000000000000000000000";
@@ -87,64 +87,13 @@ pub(super) async fn enrol(address: SocketAddr, count: usize, connections: usize)
     Ok(all)
 }
 
-/// A process of this binary; ended when dropped.
-pub(super) struct Child {
-    process: std::process::Child,
-    pub(super) address: SocketAddr,
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-impl Child {
-    pub(super) fn start(arguments: &[&str]) -> Result<Self, String> {
-        let binary = std::env::current_exe().map_err(|e| e.to_string())?;
-        let mut process = Command::new(binary).args(arguments).stderr(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
-        let words = process.stderr.take().ok_or("no standard error")?;
-        let mut lines = BufReader::new(words).lines();
-        let mut said = String::new();
-        for line in lines.by_ref() {
-            let line = line.map_err(|e| e.to_string())?;
-            if let Some((_, address)) = line.split_once("ready on http://") {
-                let address = address.trim().parse().map_err(|_| format!("not an address: {address}"))?;
-                // Read on, or the child stops at a full pipe.
-                std::thread::spawn(move || lines.for_each(drop));
-                return Ok(Self { process, address });
-            }
-            said.push_str(&line);
-        }
-        Err(format!("{} did not start: {said}", arguments.first().unwrap_or(&"")))
-    }
-
-    /// Resident memory (Linux).
-    pub(super) fn resident_bytes(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let kb = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kb.unwrap_or(0) * 1024
-    }
-
-    /// CPU seconds used so far, by user and system (Linux; ticks of 10 ms).
-    fn cpu_seconds(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
-        let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        // utime and stime are fields 14 and 15 of proc(5); the first two are before the parenthesis.
-        (ticks(11) + ticks(12)) / 100.0
-    }
-
-    /// Runs a measurement and notes what CPU this process took for it.
-    pub(super) async fn measure(&self, run: impl Future<Output = Result<Measured, String>>) -> Result<Phase, String> {
-        let before = self.cpu_seconds();
-        let measured = run.await?;
-        #[expect(clippy::cast_precision_loss)]
-        let answers = measured.answers.max(1) as f64;
-        Ok(Phase { rate: measured.rate(), cpu_us: (self.cpu_seconds() - before) * 1e6 / answers })
-    }
+/// Runs a measurement and notes what CPU a process took for it.
+pub(super) async fn measure(child: &Child, run: impl Future<Output = Result<Measured, String>>) -> Result<Phase, String> {
+    let before = child.cpu_seconds();
+    let measured = run.await?;
+    #[expect(clippy::cast_precision_loss)]
+    let answers = measured.answers.max(1) as f64;
+    Ok(Phase { rate: measured.rate(), cpu_us: (child.cpu_seconds() - before) * 1e6 / answers })
 }
 
 /// p99 of writing 64 KiB at the end of a file and flushing it, on the disk that is measured.

@@ -1,0 +1,169 @@
+//! `tessera audit`: adds up every record of a folder with accumulators of its own, and compares with what the members'
+//! state and the API say. It never calls the fold that the node uses.
+
+mod books;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tessera_actors::names::member_of;
+use tessera_actors::{Board, Members, programmes};
+use tessera_client::Connection;
+use tessera_cluster::clock::system_now;
+use tessera_cluster::{Limits, Ownership};
+use tessera_domain::ids::MemberId;
+use tessera_domain::programme::Programmes;
+use tessera_gateway::{ServerLimits, Surface};
+use tessera_storage::{NodeId, ShardId, Store};
+use tokio::sync::watch;
+
+use crate::audit::books::{Books, Ledger};
+use crate::flags::Flags;
+use crate::serve;
+
+/// What is audited. No node may run on the folder meanwhile.
+#[derive(clap::Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    flags: Flags,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Serialize)]
+struct Report {
+    members: usize,
+    records: u64,
+    #[serde(flatten)]
+    books: Books,
+    /// available + held + pending − debt of all members, by the API.
+    closing_by_api: i64,
+    problems: Vec<String>,
+}
+
+/// Records read at a time.
+const CHUNK: usize = 4_096;
+/// Problems printed; all are counted.
+const SHOWN: usize = 20;
+
+pub(crate) fn audit(asked: &Audit) -> Result<(), String> {
+    let settings = asked.flags.load()?;
+    if !settings.folder.exists() {
+        return Err(format!("there is no folder {}; name it with --folder", settings.folder.display()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let report = runtime.block_on(async {
+        let store = serve::open(&settings).await?;
+        let report = run(store.as_ref(), store.shards()).await;
+        store.close().await.map_err(|e| e.to_string())?;
+        report
+    })?;
+    if asked.json {
+        crate::say(&serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?);
+    } else {
+        crate::say(&format!("{} records of {} members\n{}\nby the API        {}", report.records, report.members, report.books.text(), report.closing_by_api));
+        for problem in report.problems.iter().take(SHOWN) {
+            crate::say(problem);
+        }
+    }
+    match report.problems.len() {
+        0 => {
+            if !asked.json {
+                crate::say("the books balance");
+            }
+            Ok(())
+        }
+        count => Err(format!("{count} problems")),
+    }
+}
+
+async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
+    let cells = store.cells();
+    let kept = programmes::read(cells.as_ref()).await.map_err(|e| e.to_string())?;
+    let versions = kept.iter().map(|kept| tessera_api::programme_file::read(&kept.text, kept.number, kept.saved_at).map(Arc::new).map_err(|_| format!("version {} of the programme does not compile", kept.number)));
+    let versions = Programmes::new(versions.collect::<Result<_, _>>()?);
+    let clock = serve::kept_clock(cells.as_ref()).await?;
+    let ownership = Ownership::take_all(store, &NodeId(format!("audit-{:x}", system_now())), shards).await.map_err(|e| e.to_string())?;
+
+    let mut problems = Vec::new();
+    let mut ledgers: HashMap<MemberId, Ledger> = HashMap::new();
+    let mut books = Books::default();
+    let mut records = 0;
+    for shard in (0..shards).map(ShardId) {
+        let mut next = 0;
+        loop {
+            let rows = store.read_feed(shard, next, CHUNK).await.map_err(|e| e.to_string())?;
+            let Some(last) = rows.last() else { break };
+            let from = next;
+            next = last.offset + 1;
+            for (row, offset) in rows.iter().zip(from..) {
+                if row.offset != offset {
+                    problems.push(format!("shard {}: offset {offset} is missing", shard.0));
+                }
+                let Some(member) = member_of(&row.entity) else { continue };
+                match tessera_codec::decode_record(&row.entity.0, row.seq, &row.frame) {
+                    Ok(record) => ledgers.entry(member).or_default().add(member, row.seq, &record, &mut books, &mut problems),
+                    Err(error) => problems.push(format!("{member}, record {}: {error}", row.seq)),
+                }
+                records += 1;
+            }
+        }
+    }
+
+    // A node of its own in this process answers for the state.
+    let now = clock.now();
+    let members = Members::start(Arc::new(Board::new(versions)), clock, ownership, cells, Limits::default(), false).await?;
+    let (stop, stopping) = watch::channel(false);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let surface = Surface { members: members.clone(), ceiling: false, metrics: None, stop: stopping };
+    let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
+    let closing_by_api = compare(address, &ledgers, now, &mut problems).await?;
+    stop.send_replace(true);
+    server.await.map_err(|e| e.to_string())?;
+    members.drain().await;
+    books.close(ledgers.values());
+    if books.closing != closing_by_api && problems.is_empty() {
+        problems.push(format!("the records close at {} and the API at {closing_by_api}", books.closing));
+    }
+    Ok(Report { members: ledgers.len(), records, books, closing_by_api, problems })
+}
+
+/// Asks the API for every member; answers the sum of their points less their debt.
+async fn compare(address: SocketAddr, ledgers: &HashMap<MemberId, Ledger>, now: i64, problems: &mut Vec<String>) -> Result<i64, String> {
+    let mut connection = Connection::open(address).await.map_err(|e| e.to_string())?;
+    let mut closing = 0;
+    for (member, ledger) in ledgers {
+        let mut get = async |path: String| -> Result<serde_json::Value, String> {
+            let answer = connection.get(&path).await.map_err(|e| e.to_string())?;
+            serde_json::from_slice(&answer.body).map_err(|e| e.to_string())
+        };
+        let page = get(format!("/v1/members/{member}/statement?limit=1")).await?;
+        let stated = figures(&page["entries"][0]["wallet"]);
+        if stated != Some(ledger.figures()) {
+            problems.push(format!("{member}: the records come to {:?}, the statement says {stated:?}", ledger.figures()));
+        }
+        let shown = get(format!("/v1/members/{member}")).await?;
+        let state = figures(&shown["wallet"]);
+        // Time may have brought something about that no record says yet: then only the sum of the records is compared.
+        if state != Some(ledger.figures()) && !ledger.is_due(now) {
+            problems.push(format!("{member}: the records come to {:?}, its state is {state:?}", ledger.figures()));
+        }
+        if shown["seq"].as_u64() != Some(ledger.head()) {
+            problems.push(format!("{member}: {} records, and its state stands at {}", ledger.head(), shown["seq"]));
+        }
+        let [available, pending, held, debt] = stated.unwrap_or_default();
+        closing += available + pending + held - debt;
+    }
+    Ok(closing)
+}
+
+/// available, pending, held, debt.
+fn figures(wallet: &serde_json::Value) -> Option<[i64; 4]> {
+    let figure = |name: &str| wallet[name].as_i64();
+    Some([figure("available")?, figure("pending")?, figure("held")?, figure("debt")?])
+}
