@@ -121,7 +121,8 @@ def wanted(rng, case, known):
     """What a case is turned into: "2xx", a refusal that has not been met yet, "real" ids, or nothing else than was generated."""
     met = MET[case.operation.label]
     documented = {str(status) for status in case.operation.responses.status_codes}
-    unmet = [status for status in sorted(set(known) | {"413"}) if status in documented and not met[status]]
+    possible = set(known) | {"413"} | ({"404"} if case.path_parameters else set())
+    unmet = [status for status in sorted(possible & documented) if not met[status]]
     behind = "2xx" in known and sum(count for status, count in met.items() if status[0] == "2") < PLENTY
     if rng.random() >= (0.9 if unmet or behind else 0.5):
         return None
@@ -162,6 +163,8 @@ def before_call(context, case, kwargs):
             body = draw(rng, request["body"]) if "body" in request else fill(rng, body)
         parts = case.path.split("/")
         places = [(part[1:-1], PATHS.get(before)) for before, part in zip(parts, parts[1:]) if part.startswith("{")]
+        if answer == "404" and not request:
+            request = {"path": ["nobody"] * len(places)}
         if "path" in request:
             case.path_parameters.update(zip((parameter for parameter, _ in places), draw(rng, request["path"])))
         else:

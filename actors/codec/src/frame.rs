@@ -50,6 +50,10 @@ pub(crate) fn decode_large<T: Wire>(kind: Type, schema: u16, entity: &[u8], seq:
     read::<T, LARGE>(kind, schema, entity, seq, bytes)
 }
 
+/// What a body may come to in memory while it is read. bincode charges whole integers there and their few bytes when it
+/// writes, so the limit of the bytes would refuse what it has written: the length is checked apart.
+const READ: usize = LARGE * 32;
+
 fn config<const N: usize>() -> Configuration<LittleEndian, Varint, Limit<N>> {
     standard().with_limit::<N>()
 }
@@ -80,13 +84,16 @@ fn read<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u6
     let (head, body) = frame.split_first_chunk::<HEAD>().ok_or(short)?;
     let [magic, version, k0, k1, s0, s1, flags, l0, l1, l2, l3] = *head;
     let (found, newer) = (u16::from_le_bytes([k0, k1]), u16::from_le_bytes([s0, s1]));
+    if body.len() > N {
+        return Err(Damage::Damaged("longer than a frame may be"));
+    }
     if magic != MAGIC || u32::from_le_bytes([l0, l1, l2, l3]) as usize != body.len() {
         return Err(Damage::Damaged("not a frame"));
     }
     if version != FRAME_VERSION || flags != 0 || newer != schema || found != kind as u16 {
         return Err(Damage::Unknown(found, newer));
     }
-    let (Reading(value), used) = bincode::decode_from_slice::<Reading<T>, _>(body, config::<N>()).map_err(|_| Damage::Damaged("the body cannot be read"))?;
+    let (Reading(value), used) = bincode::decode_from_slice::<Reading<T>, _>(body, config::<READ>()).map_err(|_| Damage::Damaged("the body cannot be read"))?;
     if used != body.len() {
         return Err(Damage::Damaged("bytes are left over"));
     }

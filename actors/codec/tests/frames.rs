@@ -38,6 +38,25 @@ fn golden_bytes() {
     assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(record()));
 }
 
+/// What can be written can be read: at every size up to the limit.
+#[test]
+fn the_longest_record_reads_back() {
+    let expired = |n: u32| Event::Expired { lot: LotId { seq: n, n: 0 }, points: 1, at: i64::from(n) };
+    let (mut most, mut refused) = (0, false);
+    for count in (0..20_000).step_by(250) {
+        let mut long = record();
+        long.events = (0..count).map(expired).collect();
+        match encode_record(ENTITY, 12, &long) {
+            Ok(bytes) => {
+                assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(long), "{count} events");
+                most = bytes.len();
+            }
+            Err(_) => refused = true,
+        }
+    }
+    assert!(most > 60_000 && refused, "the limit was met: {most}");
+}
+
 #[test]
 fn every_flipped_bit_is_noticed() {
     let bytes = encode_record(ENTITY, 12, &record()).expect("short enough").to_vec();

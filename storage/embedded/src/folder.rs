@@ -36,8 +36,8 @@ impl Folder {
             }
             Err(TryLockError::Error(e)) => return Err(say(path, "cannot be locked", &e)),
         }
-        let shards = match fs::read_to_string(path.join("FORMAT")) {
-            Ok(text) => parse(path, &text)?,
+        let shards = match fs::read(path.join("FORMAT")) {
+            Ok(bytes) => parse(path, &String::from_utf8_lossy(&bytes))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => create(path, shards)?,
             Err(e) => return Err(say(path, "cannot be read", &e)),
         };
@@ -55,7 +55,8 @@ impl Folder {
         let write = || -> std::io::Result<()> {
             let new = self.path.join("FORMAT.new");
             let mut file = File::create(&new)?;
-            writeln!(file, "tessera-embedded {FORMAT}\nshards {}", self.shards)?;
+            let text = format!("tessera-embedded {FORMAT}\nshards {}\n", self.shards);
+            writeln!(file, "{text}crc32c {:08x}", crc32c::crc32c(text.as_bytes()))?;
             file.sync_all()?;
             fs::rename(&new, self.path.join("FORMAT"))?;
             File::open(&self.path)?.sync_all()
@@ -70,7 +71,7 @@ fn create(path: &Path, shards: u16) -> Result<u16, StoreError> {
     for entry in fs::read_dir(path).map_err(|e| say(path, "cannot be read", &e))? {
         let name = entry.map_err(|e| say(path, "cannot be read", &e))?.file_name();
         match name.to_str() {
-            Some("LOCK" | "FORMAT.new") => {}
+            Some("LOCK" | "FORMAT.new" | "ACKNOWLEDGED") => {}
             Some("log" | "index") => {
                 fs::remove_dir_all(path.join(&name)).map_err(|e| say(path, "cannot be written to", &e))?;
             }
@@ -88,7 +89,12 @@ fn create(path: &Path, shards: u16) -> Result<u16, StoreError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<u16, StoreError> {
-    let mut lines = text.lines();
+    let damaged = || StoreError::Fatal(format!("the file {}/FORMAT is damaged; restore it from a backup", path.display()));
+    let (body, crc) = text.split_once("crc32c ").ok_or_else(damaged)?;
+    if u32::from_str_radix(crc.trim_end_matches('\n'), 16) != Ok(crc32c::crc32c(body.as_bytes())) || text != format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes())) {
+        return Err(damaged());
+    }
+    let mut lines = body.lines();
     let version = lines.next().and_then(|line| line.strip_prefix("tessera-embedded ")?.parse::<u32>().ok());
     let shards = lines.next().and_then(|line| line.strip_prefix("shards ")?.parse::<u16>().ok());
     match (version, shards) {
@@ -97,7 +103,7 @@ fn parse(path: &Path, text: &str) -> Result<u16, StoreError> {
             "the folder {} has format {other}, this version reads format {FORMAT}; use the version that wrote it",
             path.display()
         ))),
-        _ => Err(StoreError::Fatal(format!("the file {}/FORMAT is damaged; restore it from a backup", path.display()))),
+        _ => Err(damaged()),
     }
 }
 

@@ -8,7 +8,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use tessera_storage::tail::{Entry, Window};
 use tessera_storage::{EntityKey, Offset, Page, Seq, ShardId, Snapshot, StoreError};
 
-use crate::log::{corrupt, explain};
+use crate::log::{corrupt, explain, quietly};
 use crate::rows;
 
 /// The `index/` database.
@@ -33,10 +33,11 @@ impl Index {
             std::fs::remove_file(&marker).map_err(fatal)?;
             tracing::warn!("the index was marked as damaged: it is rebuilt from the log");
         }
-        match Self::try_open(path) {
-            Ok(index) => Ok(index),
-            Err(error) => {
-                tracing::warn!(error = %explain(&error), "the index cannot be opened: it is rebuilt from the log");
+        match quietly(|| Self::try_open(path)) {
+            Some(Ok(index)) => Ok(index),
+            other => {
+                let error = other.and_then(Result::err).map_or_else(|| "a file in it is damaged".into(), |error| explain(&error));
+                tracing::warn!(error, "the index cannot be opened: it is rebuilt from the log");
                 remove(path).map_err(fatal)?;
                 Self::try_open(path).map_err(|e| StoreError::Fatal(format!("the index in {} cannot be made: {}", path.display(), explain(&e))))
             }

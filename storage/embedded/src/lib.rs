@@ -26,5 +26,6 @@ pub mod indexer;
 pub mod log;
 pub mod rows;
 pub mod store;
+pub mod witness;
 
 pub use store::{EmbeddedOptions, EmbeddedStore, Fatal};

@@ -12,6 +12,10 @@ use tessera_storage::{Offset, ShardId, StoreError, Stored, TailIndex};
 
 use crate::rows;
 use crate::store::Fatal;
+use crate::witness::Witness;
+
+/// The cell that counts changes of cells.
+const CHANGES: &[u8] = b"\0changes";
 
 /// The `log/` database: rows of records, and the cells.
 #[derive(Clone)]
@@ -35,7 +39,9 @@ impl Log {
             db.persist(PersistMode::SyncAll)?;
             Ok(Self { db, rows, cells })
         };
-        open().map_err(|e| StoreError::Fatal(format!("the log in {} cannot be opened: {}", path.display(), explain(&e))))
+        let damaged = || StoreError::Fatal(format!("the log in {} is damaged; restore the folder from a backup", path.display()));
+        let opened = quietly(open).ok_or_else(damaged)?;
+        opened.map_err(|e| StoreError::Fatal(format!("the log in {} cannot be opened: {}", path.display(), explain(&e))))
     }
 
     /// Offset after a shard's last record.
@@ -101,6 +107,15 @@ impl Log {
         Ok(rows::parse_key(&key).map(|(_, row, _)| row))
     }
 
+    /// How many commits have changed a cell.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn cell_changes(&self) -> Result<u64, StoreError> {
+        let count = self.cell(CHANGES)?.map(|bytes| <[u8; 8]>::try_from(&bytes[..]).map_err(|_| StoreError::Corrupt("the count of changed cells".into())));
+        Ok(count.transpose()?.map_or(0, u64::from_le_bytes))
+    }
+
     /// A cell's value.
     ///
     /// # Errors
@@ -115,6 +130,7 @@ impl Log {
 pub struct LogWriter {
     pub(crate) log: Log,
     pub(crate) tail: Arc<TailIndex>,
+    pub(crate) witness: Witness,
     pub(crate) durability: Option<PersistMode>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) fatal: Fatal,
@@ -141,8 +157,12 @@ impl Backend for LogWriter {
                 None => write.remove(&self.log.cells, &key[..]),
             }
         }
+        if !batch.cells.is_empty() {
+            write.insert(&self.log.cells, CHANGES, (self.witness.cells() + 1).to_le_bytes());
+        }
         write.commit().map_err(|e| StoreError::Fatal(format!("the log cannot be written: {}", explain(&e))))?;
         self.watch.end();
+        self.witness.note(records as u64, !batch.cells.is_empty()).map_err(|e| StoreError::Fatal(format!("what was acknowledged cannot be noted: {}", said(&e))))?;
         for (shard, part) in &batch.parts {
             self.tail.add(*shard, part.first, part.records.iter().map(|record| (record.entity, record.seq)));
         }
@@ -200,14 +220,28 @@ pub(crate) fn corrupt(error: &fjall::Error) -> StoreError {
     StoreError::Corrupt(explain(error))
 }
 
+/// Opens a database whose library may panic on a damaged file: `None` then. The panic is not printed: what it means for
+/// the operator is said by the caller.
+pub(crate) fn quietly<T>(open: impl FnOnce() -> T) -> Option<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|panic| tracing::debug!(%panic, "a database cannot be opened")));
+    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).ok();
+    std::panic::set_hook(hook);
+    opened
+}
+
 /// One sentence for the operator.
 pub(crate) fn explain(error: &fjall::Error) -> String {
     match error {
-        fjall::Error::Io(e) if e.kind() == std::io::ErrorKind::StorageFull => {
-            "the disk is full; make room on it and start again, nothing acknowledged is lost".into()
-        }
-        fjall::Error::Io(e) => format!("{e}"),
+        fjall::Error::Io(e) => said(e),
         fjall::Error::Locked => "another process has it open".into(),
-        other => format!("{other:?}"),
+        other => format!("a file in it is damaged; restore the folder from a backup ({other:?})"),
+    }
+}
+
+fn said(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => "the disk is full; make room on it and start again, nothing acknowledged is lost".into(),
+        _ => error.to_string(),
     }
 }

@@ -15,6 +15,7 @@ use crate::folder::Folder;
 use crate::index::Index;
 use crate::indexer::{self, Indexer, Note};
 use crate::log::{Log, LogWriter, Watch};
+use crate::witness::{Totals, Witness};
 
 /// Told once when the store cannot go on. The binary prints the sentence and ends with a code.
 pub type Fatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
@@ -56,6 +57,8 @@ impl EmbeddedStore {
         let log = Log::open(&folder.path.join("log"))?;
         let index_path = folder.path.join("index");
         let index = Index::open(&index_path)?;
+        let records = (0..folder.shards).map(|shard| log.head(ShardId(shard))).sum::<Result<u64, _>>()?;
+        let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), Totals { records, cells: log.cell_changes()? })?;
         folder.finish()?;
         let tail = Arc::new(TailIndex::default());
         let index = match catch_up(&log, &index, &tail, folder.shards) {
@@ -74,6 +77,7 @@ impl EmbeddedStore {
         let writer = LogWriter {
             log: log.clone(),
             tail: tail.clone(),
+            witness,
             durability: (!options.skip_sync).then_some(fjall::PersistMode::SyncData),
             watch: watch.clone(),
             fatal: options.fatal.clone(),
