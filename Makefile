@@ -2,9 +2,13 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: test lint bench crash powerloss
+.PHONY: demo test lint bench crash powerloss bitflips year
 
 RUNS ?= 100
+
+demo: ## a fresh node, a fortnight of real baskets, what happened, one member live; Ctrl-C ends it
+	$(CARGO) build --release -p tessera-node
+	@$${CARGO_TARGET_DIR:-target}/release/tessera demo
 
 test: ## every test, then one line: N passed, N failed, N skipped
 	@tests/run.sh
@@ -23,3 +27,11 @@ crash: ## kill -9 at random moments, RUNS times: what was acknowledged is there 
 powerloss: ## RUNS power cuts of one recorded run: the folder opens, nothing acknowledged is missing
 	$(CARGO) build -p tessera-node
 	python3 tests/durability.py powerloss --runs $(RUNS)
+
+bitflips: ## RUNS random single bits flipped over all files: reported, rebuilt or harmless
+	$(CARGO) build -p tessera-node
+	python3 tests/disk.py bitflips --flips $(RUNS)
+
+year: ## FILE (a year of transactions, say) replayed, replayed again, audited, compared with tests/year_points.py
+	$(CARGO) build --release -p tessera-node
+	python3 tests/fortnight.py --binary $${CARGO_TARGET_DIR:-target}/release/tessera --file $(FILE)

@@ -1,0 +1,209 @@
+//! Golden bytes of everything stored, by name: what is written today is what was written when it shipped, and what was
+//! written then is read today. A file is never edited; a new layout gets new files beside the old ones.
+//!
+//! `TESSERA_WRITE_GOLDEN=1 cargo test -p tessera-codec` writes those that are missing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tessera_codec::{decode_core, decode_page, decode_record, encode_core, encode_page, encode_record};
+use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::command::{LineBack, Return, SaleName};
+use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
+use tessera_domain::ids::LotId;
+use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
+use tessera_domain::member::Member;
+use tessera_domain::number::Decimal;
+use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, TierWhy, Unlock};
+use tessera_domain::time::Day;
+
+const ENTITY: &[u8] = &[9; 22];
+const AT: i64 = 1_780_315_200_000;
+
+fn lot(seq: u32, n: u16) -> LotId {
+    LotId { seq, n }
+}
+
+fn keys() -> Keys {
+    Keys {
+        natural: Some(NaturalKey { source: "pos".into(), store: "367".into(), till: "4".into(), business_date: Day(20_600), sequence: "000173".into() }),
+        transaction: Some(TransactionId { source: "pos".into(), id: "31198570044".into() }),
+        content: Some(77),
+    }
+}
+
+fn basket() -> Basket {
+    let line = |id: &str, kind, returns| Line {
+        id: id.into(),
+        kind,
+        sku: "1004906".into(),
+        category: "PRODUCE/POTATOES, SWEET AND OTHERS".into(),
+        brand: "National".into(),
+        quantity: Decimal(750_000),
+        unit: "kg".into(),
+        amount: 139,
+        discount: 60,
+        tax: 5,
+        voided: id == "2",
+        returns,
+    };
+    let returns = ReturnOf { sale: 5, line: "7".into() };
+    let kinds = [LineKind::Goods, LineKind::Service, LineKind::GiftCard, LineKind::Deposit, LineKind::Fee, LineKind::Donation];
+    let mut lines: Vec<Line> = kinds.iter().zip(1..).map(|(kind, id)| line(&id.to_string(), *kind, None)).collect();
+    lines.push(line("7", LineKind::Return, Some(returns)));
+    Basket {
+        source: "pos".into(),
+        store: "367".into(),
+        till: "4".into(),
+        channel: "store".into(),
+        customer_group: "staff".into(),
+        occurred_at: AT,
+        business_date: Some(Day(20_600)),
+        currency: "USD".parse().expect("a currency"),
+        prices_include_tax: true,
+        lines,
+        discounts: vec![HeadDiscount { amount: 10, lines: vec!["1".into()] }],
+        tenders: vec![Tender { kind: "points".into(), amount: 79, hold: Some(6), lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, hold: None, lines: Vec::new() }],
+    }
+}
+
+fn back() -> Back {
+    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], kept: 3, restored: 2, metric: 3 };
+    Back { sale: 5, lines: vec![(0, 39, Decimal(750_000))], claimed: 4, restored: 2, unmet: 1, left }
+}
+
+fn sale() -> Sale {
+    let award = |line, source, points| Award { line, source, points };
+    Sale {
+        basket: Arc::new(basket()),
+        keys: keys(),
+        alias: Some(("card".into(), u128::MAX)),
+        programme: 7,
+        tier: 1,
+        room: Some(500),
+        cap_period: Day(20_590),
+        tier_period: Day(20_454),
+        day: Day(20_600),
+        awards: vec![
+            award(0, Source::Base(0), 3),
+            award(0, Source::Multiplier(1), 5),
+            award(WHOLE_BASKET, Source::Bonus(2), 50),
+            award(0, Source::PurchaseCap, -1),
+            award(0, Source::MemberCap, -2),
+        ],
+        earned: 55,
+        pending: 10,
+        metric: 55,
+        burned: 79,
+        exchanged: vec![back()],
+        notices: [Notice::TendersDiffer, Notice::UnknownStore].into_iter().collect(),
+    }
+}
+
+/// Every kind of event once.
+fn events() -> Vec<Event> {
+    let (activated_at, expires_at) = (AT, AT + 1_000_000);
+    let unlocks = [Unlock::At(AT), Unlock::Delivery { line: 2, deadline: AT }, Unlock::LastLine { not_before: i64::MIN, deadline: AT }];
+    let mut all: Vec<Event> = unlocks.iter().map(|unlock| Event::Issued { lot: lot(9, 1), points: 4, unlock: Some(*unlock), activated_at, expires_at }).collect();
+    all.extend([
+        Event::Issued { lot: lot(9, 0), points: 41, unlock: None, activated_at, expires_at: i64::MAX },
+        Event::Activated { lot: lot(3, 1), points: 4, activated_at, expires_at },
+        Event::Rescheduled { lot: lot(3, 1), unlock: Unlock::At(AT) },
+        Event::Spent { lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Event::Held { lot: lot(3, 0), points: 4 },
+        Event::HeldSpent { hold: 6, lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Event::Released { hold: 6, lot: lot(3, 0), points: 4 },
+        Event::Expired { lot: lot(3, 0), points: 4, at: AT },
+        Event::ClawedBack { lot: lot(3, 0), points: 4, pending: true },
+        Event::ExpiredCounted { lot: lot(3, 0), points: 4 },
+        Event::Reinstated { lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Event::DebtRaised { points: 4 },
+        Event::DebtRepaid { lot: lot(3, 0), points: 4 },
+        Event::RepaymentUndone { lot: lot(3, 0), points: 4 },
+        Event::DebtWrittenOff { points: 4 },
+        Event::OwedRaised { sale: 5, points: 4 },
+        Event::OwedMet { sale: 5, lot: lot(3, 0), points: 4 },
+        Event::AdjustedDown { lot: lot(3, 0), points: 4 },
+        Event::ExpiryMoved { expires_at },
+        Event::RoomUsed { period: Day(20_590), points: -4 },
+        Event::Metric { period: Day(20_454), amount: -4 },
+        Event::Visit { day: Day(20_600), store: 99, count: -1 },
+        Event::TierReviewed { period: Day(20_454) },
+        Event::Lapsed { lot: lot(3, 1), points: 4 },
+    ]);
+    all.extend([HoldEnd::Confirmed, HoldEnd::Cancelled, HoldEnd::Expired].map(|end| Event::HoldEnded { hold: 6, end }));
+    all.extend([TierWhy::Reached, TierWhy::PeriodEnded, TierWhy::Withdrawn].map(|why| Event::TierChanged { from: 0, to: 1, at: AT, why }));
+    all
+}
+
+fn records() -> Vec<(&'static str, Record)> {
+    let usd = "USD".parse().expect("a currency");
+    let alias = Alias { kind: "card".into(), hash: u128::MAX, tail: "4567".into() };
+    let asked = |kind, sale| Return {
+        kind,
+        sale,
+        lines: vec![LineBack { line: "1".into(), quantity: Some(Decimal(1)), amount: Some(39) }],
+        currency: Some(usd),
+        points_refund: Some(2),
+        keys: keys(),
+        occurred_at: AT,
+    };
+    let bodies = [
+        ("enrolled", Body::Enrolled { aliases: vec![alias.clone()], day: Day(20_600) }),
+        ("purchased", Body::Purchased(Box::new(sale()))),
+        ("hold_placed", Body::HoldPlaced { points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20) }),
+        ("hold_confirmed", Body::HoldConfirmed { hold: 6, points: 20, asked: Some(20) }),
+        ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
+        ("redeemed", Body::Redeemed { points: 20, currency: None, value: 0, asked: Asked::Points(20) }),
+        ("adjusted", Body::Adjusted { points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false }),
+        ("returned", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Return, SaleName::Seq(5)), back: back() }))),
+        ("voided", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Void, SaleName::Keys(keys())), back: back() }))),
+        ("blind_returned", Body::BlindReturned { basket: Arc::new(basket()), keys: keys(), claimed: 5, taken: 3 }),
+        ("delivered", Body::Delivered { sale: 5, lines: vec![0, 2], asked: vec!["1".into()] }),
+        ("reversed", Body::Reversed { redemption: 8, points: 20 }),
+        ("alias_added", Body::AliasAdded { alias }),
+        ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
+    ];
+    let after = Figures { available: 41, pending: 10, held: 4, debt: 0 };
+    bodies.map(|(name, body)| (name, Record { at: AT, programme: 7, header: u128::MAX - 1, body, events: events(), after, tier: 1 })).into()
+}
+
+/// A member that has everything in its state.
+fn member() -> Member {
+    let mut member = Member::default();
+    for (_, record) in records() {
+        member.apply(&record);
+    }
+    member
+}
+
+/// Compares with the file; writes it when asked to and missing.
+fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.hex"));
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    if !path.exists() && std::env::var_os("TESSERA_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{hex}\n")).expect("the golden folder can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("{} is missing", path.display()));
+    assert_eq!(hex, kept.trim(), "{name} is written otherwise than when it shipped");
+    bytes.to_vec()
+}
+
+#[test]
+fn every_record() {
+    for (name, record) in records() {
+        let bytes = golden(&format!("record_v1_{name}"), &encode_record(ENTITY, 12, &record).expect("short enough"));
+        assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(record), "{name}");
+    }
+}
+
+#[test]
+fn the_core_page_and_a_key_page() {
+    let member = member();
+    let bytes = golden("core_v1", &encode_core(ENTITY, &member).expect("short enough"));
+    let (read, sealed) = decode_core(ENTITY, member.seq, &bytes).expect("readable");
+    assert_eq!((read, sealed.keys, sealed.headers), (member, (0, 0), (0, 0)));
+    let page = Page { fingerprints: vec![1, 5, u64::MAX], seqs: vec![3, 2, 1], newest: AT };
+    let bytes = golden("key_page_v1", &encode_page(ENTITY, 1, &page).expect("short enough"));
+    assert_eq!(decode_page(ENTITY, 1, &bytes), Ok(page));
+}
