@@ -6,6 +6,7 @@
 //! | [`routes`] | which path and method does what |
 //! | [`handlers`] | one function per operation: read, command, render; its part of the API document |
 //! | [`stream`] | server-sent events: history, then live, with a bound for slow readers |
+//! | `metric_names` | what is counted |
 //! | [`docs`] | the OpenAPI document, its browser, the metrics |
 //! | [`problem`] | every answer that is not a success, as RFC 9457 |
 //!
@@ -13,6 +14,7 @@
 
 mod docs;
 mod handlers;
+mod metric_names;
 mod problem;
 mod routes;
 pub mod server;

@@ -78,5 +78,8 @@ pub(crate) fn missed(request_id: &str, miss: &Miss) -> Answer {
         Failure::Unknown(_) => (unavailable, "in_doubt", "unknown"),
     };
     let detail = failure.to_string();
+    if !matches!(failure, Failure::Overloaded | Failure::Busy | Failure::Expired) {
+        tracing::warn!(request_id, code, %detail, "a request could not be served");
+    }
     problem(request_id, &Said { outcome: Some(outcome), ..Said::new(status, code, &detail) })
 }

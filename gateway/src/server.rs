@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -14,7 +14,9 @@ use tessera_actors::Members;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
+use tracing::Instrument;
 
+use crate::metric_names;
 use crate::problem::{Said, problem};
 use crate::routes::routes;
 use crate::stream::{Chunks, Live};
@@ -85,7 +87,13 @@ pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits
             let _permit = permit;
             let service = service_fn(move |request| {
                 let (routes, count) = (routes.clone(), count.clone());
-                async move { Ok::<_, std::convert::Infallible>(answer(request, routes, &count, limits).await) }
+                async move {
+                    let begun = Instant::now();
+                    let span = span(&request);
+                    let answer = answer(request, routes, &count, limits).instrument(span).await;
+                    metric_names::answered(answer.status(), begun.elapsed());
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(limits.patience).max_buf_size(64 << 10);
@@ -108,6 +116,12 @@ pub async fn serve(listener: TcpListener, surface: Surface, limits: ServerLimits
     if tokio::time::timeout(limits.drain, connections.acquire_many(all)).await.is_err() {
         tracing::warn!("some connections were still open at the end of the drain");
     }
+}
+
+/// One span a request; what is logged within it carries the caller's trace (W3C `traceparent`).
+fn span(request: &Request<Incoming>) -> tracing::Span {
+    let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(|value| value.split('-').nth(1));
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), trace)
 }
 
 /// Returns once the node stops.

@@ -22,6 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 
 use crate::handlers::{Call, Stop};
+use crate::metric_names::OpenStream;
 use crate::problem::Answer;
 
 /// Chunks that wait for the socket; at the bound the reader's task waits, and its member's channel fills.
@@ -102,6 +103,7 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self, live: Followed, after: Seen) {
+        let _open = OpenStream::new();
         let mut stop = self.stop.clone();
         tokio::select! {
             // The end of the stream; the client resumes elsewhere, or here when the node is back.
