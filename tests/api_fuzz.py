@@ -74,7 +74,7 @@ class Node:
 
 def beforehand(node):
     """Pools of ids for the hooks: members with points and what they have done, some of it ended, and members with nothing."""
-    pools = {name: [] for name in ("member", "alias", "purchase", "redemption", "poor", "hold", "used_hold", "owned", "used_owned", "used_key",
+    pools = {name: [] for name in ("member", "alias", "purchase", "redemption", "poor", "hold", "used_hold", "owned", "used_owned", "clash",
                                    "to_reverse", "used_to_reverse", "to_return", "used_to_return", "to_deliver", "used_to_deliver")}
     numbers = iter(range(1_000_000))
 
@@ -98,7 +98,7 @@ def beforehand(node):
         pools["redemption"].append(node.ask("POST", "/v1/redemptions", {"member": member, "points": 10})["id"])
     for number in range(60):  # others than those above: a member may have 20 open holds, and all of this ends
         member, _ = enrol(10_000, *({"type": "app", "value": f"app-{number}-{each}"} for each in range(8)))
-        pools["used_key"].append(f"beforehand-{node.keys}")
+        pools["clash"].append({"path": [member, f"app:app-{number}-0"], "headers": {"Idempotency-Key": f"beforehand-{node.keys}"}})
         pools["owned"] += [[member, f"app:app-{number}-{each}"] for each in range(8)]
         pools["hold"] += [node.ask("POST", "/v1/holds", {"member": member, "points": 3, "ttl_seconds": 86_400})["id"] for _ in range(15)]
         pools["to_reverse"] += [node.ask("POST", "/v1/redemptions", {"member": member, "points": 3})["id"] for _ in range(5)]

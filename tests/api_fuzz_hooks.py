@@ -43,8 +43,7 @@ KNOWN = {
     "GET /v1/members/{}/events": {"2xx": {"headers": {"Last-Event-ID": "1.0"}}},
     "POST /v1/members/{}/adjustments": {"2xx": {"body": {"points": 7, "reason": "$fresh"}}, "409": {"body": {"points": -7_000_000_000, "reason": "$fresh"}}},
     "POST /v1/members/{}/aliases": {"2xx": {"body": {"type": "app", "value": "$fresh"}}, "409": {"body": "$alias"}},
-    "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": {"path": "$owned", "headers": {"Idempotency-Key": "$used_key"}},
-                                         "422": {"path": ["$member", "card:" + "x" * 65]}},
+    "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": "$clash", "422": {"path": ["$member", "card:" + "x" * 65]}},
     "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
     "POST /v1/purchases/{}/deliveries": {"2xx": {"path": ["$to_deliver"], "body": {}}, "409": {"body": {}}},
     "POST /v1/quotes": {"2xx": {"body": BASKET}, "409": UNPAID},
@@ -156,21 +155,21 @@ def before_call(context, case, kwargs):
     known = KNOWN.get(name, {})
     answer = None if phase == "examples" or follows else wanted(rng, case, known)
     if answer:
-        request = known.get(answer, {})
-        if sent and answer == "413" and not request and isinstance(body, dict):
-            body = {**body, "padding": "x" * (1 << 20)}  # just above what a node reads: it answers without closing on us
-        elif sent:
-            body = draw(rng, request["body"]) if "body" in request else fill(rng, body)
+        request = draw(rng, known.get(answer, {}))
         parts = case.path.split("/")
         places = [(part[1:-1], PATHS.get(before)) for before, part in zip(parts, parts[1:]) if part.startswith("{")]
         if answer == "404" and not request:
             request = {"path": ["nobody"] * len(places)}
+        if answer == "413" and not request and isinstance(body, dict):
+            request = {"body": {**body, "padding": "x" * (1 << 20)}}  # just above what a node reads: it answers without closing on us
+        if sent:
+            body = request["body"] if "body" in request else fill(rng, body)
         if "path" in request:
-            case.path_parameters.update(zip((parameter for parameter, _ in places), draw(rng, request["path"])))
+            case.path_parameters.update(zip((parameter for parameter, _ in places), request["path"]))
         else:
             case.path_parameters.update((parameter, draw(rng, pool)) for parameter, pool in places if pool)
-        # The stream of a member with a past: its first event comes at once.
-        case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **draw(rng, (request or known.get("2xx", {})).get("headers", {}))})
+        # Of the stream of a member with a past the first event comes at once.
+        case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **(request or known.get("2xx", {})).get("headers", {})})
     if name in ("POST /v1/purchases", "POST /v1/returns", "POST /v1/voids") and isinstance(body, dict):
         own = [body, body.get("receipt") or {}]
         if not any(part.get(key) is not None for part in own for key in ("transaction_id", "sequence")):

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use tessera_storage::committer::{Backend, Batch};
 use tessera_storage::{Offset, ShardId, StoreError, Stored, TailIndex};
@@ -34,7 +35,9 @@ impl Log {
         let open = || -> fjall::Result<Self> {
             // Room, so that a commit never waits for a memtable: four of 64 MiB may queue.
             let db = Database::builder(path).worker_threads(2).max_journaling_size(1 << 30).cache_size(64 << 20).open()?;
-            let rows = db.keyspace("rows", KeyspaceCreateOptions::default)?;
+            // Rows are written once and read seldom: many may gather before they are merged (a stall begins at 20).
+            let rows = || KeyspaceCreateOptions::default().compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(12)));
+            let rows = db.keyspace("rows", rows)?;
             let cells = db.keyspace("cells", KeyspaceCreateOptions::default)?;
             db.persist(PersistMode::SyncAll)?;
             Ok(Self { db, rows, cells })
