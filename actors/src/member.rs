@@ -82,7 +82,7 @@ impl Behaviour for MemberBehaviour {
         let programmes = self.board.programmes();
         let context = Context { now: self.clock.now(), programmes: &programmes };
         match decide::decide(state, command, &context, records) {
-            decide::Decision::Commit(record) => Decision::Commit(*record),
+            decide::Decision::Commit(record) => Decision::Commit(record),
             decide::Decision::Repeat(index) => Decision::Repeat(index),
             decide::Decision::Refuse(rejection) => Decision::Refuse(rejection),
         }
@@ -155,5 +155,17 @@ impl Behaviour for MemberBehaviour {
         read(1, sealed.keys, &mut member.keys)?;
         read(HEADER_PAGES, sealed.headers, &mut member.headers)?;
         Some(member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MemberBehaviour;
+
+    #[test]
+    fn an_awake_members_handler_is_small() {
+        let (handler, state) = (tessera_cluster::handler_size::<MemberBehaviour>(), size_of::<tessera_domain::member::Member>());
+        eprintln!("handler {handler} bytes, state {state} bytes before what it points to");
+        assert!(handler <= 800, "what is held across an await stays for the member's life: {handler} bytes");
     }
 }

@@ -60,7 +60,7 @@ pub trait Behaviour: Send + Sync + 'static {
 /// What a command comes to.
 pub enum Decision<Record, Rejection> {
     /// Append this record.
-    Commit(Record),
+    Commit(Arc<Record>),
     /// It was done before: answer with `records[i]`.
     Repeat(usize),
     /// A business no; nothing is remembered.

@@ -138,7 +138,7 @@ impl<B: Behaviour> Actor for Entity<B> {
     }
 }
 
-type Accepted<B> = (<B as Behaviour>::Record, Bytes, (oneshot::Sender<Reply<B>>, Option<InFlight<B>>));
+type Accepted<B> = (Arc<<B as Behaviour>::Record>, Bytes, (oneshot::Sender<Reply<B>>, Option<InFlight<B>>));
 
 impl<B: Behaviour> Life<B> {
     async fn recover(birth: Birth<B>) -> Self {
@@ -231,7 +231,7 @@ impl<B: Behaviour> Life<B> {
         &mut self,
         seq: Seq,
         bytes: usize,
-        record: B::Record,
+        record: Arc<B::Record>,
         appended: Result<Offset, StoreError>,
         (reply, in_flight): (oneshot::Sender<Reply<B>>, Option<InFlight<B>>),
     ) -> bool {
@@ -243,7 +243,6 @@ impl<B: Behaviour> Life<B> {
             send(reply, Reply::Failed(failure));
             return false;
         }
-        let record = Arc::new(record);
         self.birth.behaviour.apply(&mut self.state, &record);
         self.show();
         send(reply, Reply::Done { seq, record: record.clone(), repeat: false });
@@ -296,8 +295,11 @@ fn send<T>(reply: oneshot::Sender<T>, answer: T) {
     }
 }
 
-/// Bytes of the future that an awake entity keeps for its whole life. A test prints and bounds it.
+/// Bytes of the future that an awake entity keeps for its whole life: what a handler holds across an `.await`.
 #[must_use]
-pub fn handler_size<B: Behaviour>(entity: &Entity<B>, actor: ActorRef<Message<B>>, message: Message<B>, life: &mut Life<B>) -> usize {
-    std::mem::size_of_val(&entity.handle(actor, message, life))
+pub fn handler_size<B: Behaviour>() -> usize {
+    fn of<'a, B: Behaviour, F: Future>(_: impl FnOnce(&'a Entity<B>, ActorRef<Message<B>>, Message<B>, &'a mut Life<B>) -> F) -> usize {
+        size_of::<F>()
+    }
+    of::<B, _>(|entity, actor, message, life| entity.handle(actor, message, life))
 }

@@ -46,7 +46,8 @@ pub(crate) fn problem(request_id: &str, said: &Said<'_>) -> Answer {
 
 pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
     // The shapes hold strings, numbers and lists only: they always serialise.
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(1_024);
+    serde_json::to_writer(&mut bytes, body).unwrap_or_default();
     let mut answer = Response::new(Bytes::from(bytes));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

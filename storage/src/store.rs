@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{Cas, Op};
@@ -173,8 +174,12 @@ impl ShardLog {
     /// `Conflict`: not the next record, nothing written. `Fatal`: the committer has ended.
     pub async fn append(&self, record: NewRecord) -> Result<Offset, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let op = Op::Append { shard: self.shard, record, reply };
-        self.queue.send(op).await.map_err(|_| ended())?;
+        // Boxed when it has to wait: what stands here across an await stays with every awake entity.
+        match self.queue.try_send(Op::Append { shard: self.shard, record, reply }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(op)) => Box::pin(self.queue.send(op)).await.map_err(|_| ended())?,
+            Err(TrySendError::Closed(_)) => return Err(ended()),
+        }
         answer.await.map_err(|_| StoreError::OutcomeUnknown("the committer ended before it answered".into()))?
     }
 

@@ -40,7 +40,7 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub enum Decision {
     /// Append this.
-    Commit(Box<Record>),
+    Commit(Arc<Record>),
     /// `records[i]` answered it before.
     Repeat(usize),
     /// No.
@@ -120,7 +120,7 @@ pub fn decide(member: &Member, command: &Command, context: &Context<'_>, records
         None => {}
     }
     match draft(member, command, context, records) {
-        Ok(record) => Decision::Commit(Box::new(record)),
+        Ok(record) => Decision::Commit(Arc::new(record)),
         Err(rejection) => Decision::Refuse(rejection),
     }
 }

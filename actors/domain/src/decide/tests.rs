@@ -79,7 +79,6 @@ impl World {
     pub(super) fn does(&mut self, header: u128, ask: Ask) -> Result<Arc<Record>, Code> {
         match self.decide(header, ask) {
             (Decision::Commit(record), _) => {
-                let record = Arc::new(*record);
                 self.member.apply(&record);
                 self.records.push(record.clone());
                 let wallet = &self.member.wallet;
