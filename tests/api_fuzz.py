@@ -195,7 +195,7 @@ def main():
         print((out / "schemathesis.log").read_text().split("= FAILURES =")[-1][:20_000])
         problems.append(f"schemathesis ended with {code}: see {out / 'schemathesis.log'}")
     if died:
-        problems.append(f"the node ended by itself: see {out / 'node.log'}")
+        problems = [f"the node ended by itself: see {out / 'node.log'}"]
     for problem in problems:
         print(problem)
     print(f"api fuzz: {total} cases on {len(documented)} operations, seed {arguments.seed}, {time.monotonic() - began:.0f} s, {len(problems)} problems")

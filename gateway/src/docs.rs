@@ -43,6 +43,7 @@ fn refusals(id: &str) -> &'static [&'static str] {
         "member" | "tier" | "lots" | "holds" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
         "events" | "statement" => &["404", "422"],
         "lookUp" => &["400", "404", "415", "422"],
+        "cancelHold" | "reverse" => &["400", "404", "409", "415"],
         "removeAlias" => &["400", "404", "409", "422"],
         "enrol" => &["400", "409", "415", "422"],
         "quote" => &["400", "404", "409", "413", "415", "422"],

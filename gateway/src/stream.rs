@@ -43,7 +43,7 @@ struct Seen {
 #[utoipa::path(get, path = "/v1/members/{member}/events", tag = "members", operation_id = "events",
     params(("member" = String, Path, description = "The member's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "`seq.n` of the last event seen: goes on after it, without gap or repeat", max_length = 41)),
-    responses((status = 200, description = "`id` is `seq.n`, the n-th public event of record seq; `event` its type; `data` its JSON", body = event::Published, content_type = "text/event-stream")))]
+    responses((status = 200, description = "`id` is `seq.n`, the n-th public event of record seq; `event` its type; `data` its JSON", body = event::Streamed, content_type = "text/event-stream")))]
 pub(crate) async fn follow(call: &Call, id: &str) -> Result<Answer, Stop> {
     let member = read::member_id(id)?;
     let last = match call.headers.get("last-event-id") {

@@ -30,6 +30,20 @@ pub struct Published<'a> {
     pub tier: &'a str,
 }
 
+/// One event as it stands in the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents the lines of a stream, which are written as text")]
+pub struct Streamed {
+    /// `seq.n`: the n-th public event of record seq, from 0.
+    #[schema(example = "12.0")]
+    id: String,
+    /// Its type.
+    #[schema(example = "points.earned")]
+    event: String,
+    /// A `Published`, as JSON on one line.
+    data: String,
+}
+
 /// Renders a record's events. `None`: a version that it names is not known on this node.
 #[must_use]
 pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, record: &'a Record) -> Option<Vec<Published<'a>>> {
