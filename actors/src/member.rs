@@ -28,8 +28,8 @@ pub struct MemberBehaviour {
 
 /// A question.
 pub enum Query {
-    /// What a command would do; nothing is written (rule 10).
-    Quote(Box<Command>),
+    /// What a command would do; nothing is written (rule 10). With the records it needs, as far as they have been read.
+    Quote(Arc<Command>, Vec<(u64, Arc<Record>)>),
     /// The view as of now.
     View,
     /// Lots and holds as of now, and how a hold ended that is not among them.
@@ -38,6 +38,8 @@ pub enum Query {
 
 /// Its answer.
 pub enum Answer {
+    /// Read these first and ask again.
+    Needs(Vec<u64>),
     /// The record that would be appended, or the rejection.
     Quote(Box<Result<Record, Rejection>>),
     /// As of now; `None`: there is no such member.
@@ -106,10 +108,14 @@ impl Behaviour for MemberBehaviour {
                 let ended = state.ended_holds.iter().find(|(seq, _)| Some(u64::from(*seq)) == hold).map(|(_, end)| *end);
                 Answer::Wallet(wallet.map(Box::new), ended)
             }
-            Query::Quote(command) => {
+            Query::Quote(command, records) => {
+                let missing: Vec<u64> = decide::needs(state, &command).into_iter().filter(|seq| records.iter().all(|(read, _)| read != seq)).collect();
+                if !missing.is_empty() {
+                    return Answer::Needs(missing);
+                }
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };
-                Answer::Quote(Box::new(decide::draft(state, &command, &context, &[])))
+                Answer::Quote(Box::new(decide::draft(state, &command, &context, &records)))
             }
         }
     }

@@ -197,10 +197,19 @@ impl Members {
     /// # Errors
     /// The rejection that it would meet, or a failure.
     pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Record, Miss> {
-        match self.region.query(member_key(member), Query::Quote(Box::new(command)), deadline).await {
-            Ok(Answer::Quote(record)) => record.map_err(Miss::No),
-            Ok(_) => Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
-            Err(failure) => Err(Miss::Failure(failure)),
+        let (command, mut records) = (Arc::new(command), Vec::new());
+        loop {
+            match self.region.query(member_key(member), Query::Quote(command.clone(), records.clone()), deadline).await {
+                Ok(Answer::Quote(record)) => return record.map_err(Miss::No),
+                Ok(Answer::Needs(seqs)) => {
+                    for seq in seqs {
+                        let record = self.record(member, seq).await?.ok_or_else(|| Miss::Failure(Failure::Stopped(format!("record {seq} is missing"))))?;
+                        records.push((seq, record));
+                    }
+                }
+                Ok(_) => return Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+                Err(failure) => return Err(Miss::Failure(failure)),
+            }
         }
     }
 

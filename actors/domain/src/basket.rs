@@ -135,6 +135,12 @@ impl Worth {
         self.lines.iter().filter(|line| line.sold).map(|line| line.net).sum()
     }
 
+    /// Whether something sold is there (rule 21: a visit).
+    #[must_use]
+    pub fn keeps_something(&self) -> bool {
+        self.lines.iter().any(|line| line.sold && (line.net > 0 || line.quantity.0 > 0))
+    }
+
     /// Σ minor units paid in points.
     #[must_use]
     pub fn paid_in_points(&self) -> i64 {

@@ -222,6 +222,27 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Points that count for the member's cap of a period, this record's changes included: what comes back in an
+    /// exchange makes room for what is sold in it.
+    pub(super) fn room_used(&self, period: Day) -> i64 {
+        let before = self.member.room.iter().find(|(day, _)| *day == period).map_or(0, |(_, used)| *used);
+        let of = |event: &Event| match event {
+            Event::RoomUsed { period: of, points } if *of == period => *points,
+            _ => 0,
+        };
+        before + self.events.iter().map(of).sum::<i64>()
+    }
+
+    /// Sales of a store day with something kept, this record's changes included.
+    pub(super) fn visits(&self, day: Day, store: u32) -> i32 {
+        let before = self.member.tier.visits.iter().find(|(d, s, _)| *d == day && *s == store).map_or(0, |(_, _, count)| *count);
+        let of = |event: &Event| match event {
+            Event::Visit { day: d, store: s, count } if *d == day && *s == store => *count,
+            _ => 0,
+        };
+        before + self.events.iter().map(of).sum::<i32>()
+    }
+
     fn metric_changes(&self) -> Vec<(Day, i64)> {
         self.events.iter().filter_map(|event| if let Event::Metric { period, amount } = event { Some((*period, *amount)) } else { None }).collect()
     }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::{Draft, hold, issue, returns};
-use crate::basket::Basket;
+use crate::basket::{Basket, Worth};
 use crate::command::Purchase;
 use crate::earn::{Facts, earn};
 use crate::programme::{Head, Metric, Programme};
@@ -43,8 +41,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let (cap_period, room) = match programme.caps.member {
         Some((period, most)) => {
             let start = period.start(local);
-            let used = draft.member.room.iter().find(|(day, _)| *day == start).map_or(0, |(_, used)| *used);
-            (start, Some(most.saturating_sub(used).max(0)))
+            (start, Some(most.saturating_sub(draft.room_used(start)).max(0)))
         }
         None => (local, None),
     };
@@ -56,7 +53,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
     }
     let tier_period = draft.member.tier.period(&programme.tiers, local);
-    let metric = metric(draft, &programme, basket, day, &earned);
+    let metric = metric(draft, &programme, basket, &worth, (tier_period, day), &earned);
     if metric != 0 {
         draft.emit(Event::Metric { period: tier_period, amount: metric });
         draft.upgrade();
@@ -122,23 +119,27 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
     Ok(burned)
 }
 
-fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, day: Day, earned: &crate::earn::Earned) -> i64 {
+fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, worth: &Worth, (tier_period, day): (Day, Day), earned: &crate::earn::Earned) -> i64 {
     match programme.tiers.metric {
         Metric::Points => earned.points,
         Metric::Spend(currency) if currency == basket.currency => earned.eligible,
         Metric::Spend(_) => 0,
         Metric::Visits => {
-            let store = store_number(&basket.store);
-            let known = draft.member.tier.visits.iter().any(|(d, s, _)| *d == day && *s == store);
+            let store = store_number(&basket.store, tier_period);
+            if !worth.keeps_something() {
+                return 0;
+            }
+            let first = draft.visits(day, store) == 0;
             draft.emit(Event::Visit { day, store, count: 1 });
-            i64::from(!known)
+            i64::from(first)
         }
     }
 }
 
-/// Which store of a day was visited. Part of the stored format.
-pub(super) fn store_number(store: &str) -> u32 {
+/// Which store of a day was visited; a day that lies in two periods (the store's zone is another than the programme's)
+/// counts in each. Part of the stored format.
+pub(super) fn store_number(store: &str, period: Day) -> u32 {
     #[expect(clippy::cast_possible_truncation)]
-    let number = xxh3_64(store.as_bytes()) as u32;
+    let number = crate::keys::fingerprint(&[store.as_bytes(), &period.0.to_le_bytes()]) as u32;
     number
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::basket::Basket;
 use crate::command::{Ask, Command, Purchase, Return};
-use crate::keys::Keys;
+use crate::keys::{KeyKind, Keys};
 use crate::record::{Body, Record, Sale};
+use crate::time::Millis;
 use crate::{Code, Rejection};
 
 /// `None`: it is new. `Some(Ok(i))`: `records[i]` answered it. `Some(Err)`: its key was used otherwise.
@@ -16,7 +17,7 @@ pub(super) fn find(command: &Command, records: &[(u64, Arc<Record>)]) -> Option<
     if found.next().is_some() {
         return Some(Err(conflict("", "the keys of this request name two different things")));
     }
-    Some(match differs(command, &record.body) {
+    Some(match differs(command, record.at, &record.body) {
         None => Ok(index),
         Some(field) => Err(conflict(&field, "this key was used before with another value here; send the first request again, or use a new key")),
     })
@@ -36,6 +37,9 @@ fn names(command: &Command, body: &Body) -> bool {
         }
         (Ask::Return(asked), Body::Returned(returned)) => asked.kind == returned.asked.kind && same_key(&asked.keys, &returned.asked.keys),
         (Ask::BlindReturn(asked), Body::BlindReturned { keys, .. }) => same_key(&asked.keys, keys),
+        // One receipt, with a sale named and without: two different things.
+        (Ask::Return(asked), Body::BlindReturned { keys, .. }) => asked.kind == KeyKind::Return && same_key(&asked.keys, keys),
+        (Ask::BlindReturn(asked), Body::Returned(returned)) => returned.asked.kind == KeyKind::Return && same_key(&asked.keys, &returned.asked.keys),
         // An enrolment's key is the member's id itself.
         (Ask::Enrol { .. }, Body::Enrolled { .. }) => true,
         _ => false,
@@ -47,14 +51,16 @@ fn same_key(a: &Keys, b: &Keys) -> bool {
 }
 
 /// JSON pointer to the first thing that differs.
-fn differs(command: &Command, body: &Body) -> Option<String> {
+fn differs(command: &Command, at: Millis, body: &Body) -> Option<String> {
     let unless = |same: bool, field: &str| if same { None } else { Some(field.to_owned()) };
     match (&command.ask, body) {
         (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
-        (Ask::PlaceHold { asked, .. }, Body::HoldPlaced { asked: before, .. }) | (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => {
-            unless(asked == before, "/points")
+        (Ask::PlaceHold { asked, ttl_ms }, Body::HoldPlaced { asked: before, expires_at, .. }) => {
+            // Without a time it was the programme's of that day.
+            unless(asked == before, "/points").or(unless(ttl_ms.is_none_or(|ttl| at + ttl == *expires_at), "/ttl_seconds"))
         }
+        (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => unless(asked == before, "/points"),
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),
         (Ask::CancelHold { hold }, Body::HoldCancelled { hold: before }) => unless(hold == before, ""),
         (Ask::Adjust { points, reason, allow_debt, write_off }, Body::Adjusted { points: p, reason: r, allow_debt: d, write_off: w }) => {

@@ -181,6 +181,7 @@ fn back(
     points_refund: Option<i64>,
     records: &Records,
 ) -> Result<Back, Rejection> {
+    let had_something = remaining(worth, &before).keeps_something();
     let mut left = before.clone();
     for (line, net, quantity) in &lines {
         let place = usize::from(*line);
@@ -190,13 +191,8 @@ fn back(
         left.lines.push(now);
     }
     left.lines.sort_unstable_by_key(|(line, ..)| *line);
-    let mut remains = worth.clone();
-    for (line, net, quantity) in &left.lines {
-        let whole = &worth.lines[usize::from(*line)];
-        remains.lines[usize::from(*line)] = whole.less(whole.net - net, Decimal(whole.quantity.0 - quantity.0));
-    }
-    let something_kept = |worth: &Worth| worth.lines.iter().any(|line| line.sold && (line.net > 0 || line.quantity.0 > 0));
-    let gone = !something_kept(&remains);
+    let remains = remaining(worth, &left);
+    let gone = !remains.keeps_something();
 
     let restored = refund(draft, sale, worth, &remains, before.restored, points_refund, gone)?;
     restore(draft, seq, before.restored, restored, records);
@@ -220,9 +216,9 @@ fn back(
             left.metric = left.metric.min(earned.eligible);
             left.metric - before.metric
         }
-        Metric::Visits if gone => {
-            let store = super::purchase::store_number(&sale.basket.store);
-            let last = draft.member.tier.visits.iter().any(|(day, at, count)| *day == sale.day && *at == store && *count == 1);
+        Metric::Visits if gone && had_something => {
+            let store = super::purchase::store_number(&sale.basket.store, sale.tier_period);
+            let last = draft.visits(sale.day, store) == 1;
             draft.emit(Event::Visit { day: sale.day, store, count: -1 });
             -i64::from(last)
         }
@@ -234,6 +230,16 @@ fn back(
     }
     draft.meet_debt();
     Ok(Back { sale: seq, lines, claimed, restored, unmet, left })
+}
+
+/// The worth of what is left of a sale.
+fn remaining(worth: &Worth, left: &SaleLeft) -> Worth {
+    let mut remains = worth.clone();
+    for (line, net, quantity) in &left.lines {
+        let whole = &worth.lines[usize::from(*line)];
+        remains.lines[usize::from(*line)] = whole.less(whole.net - net, Decimal(whole.quantity.0 - quantity.0));
+    }
+    remains
 }
 
 /// Points that come back of those the sale burned (rule 19).
