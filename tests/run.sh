@@ -40,6 +40,8 @@ lane "unit and contract tests" cargo test --workspace --no-fail-fast
 lane "the binary" cargo build -p tessera-node
 export TESSERA_BINARY="${CARGO_TARGET_DIR:-target}/debug/tessera"
 lane "the fortnight, by hand and by node" script tests/fortnight.py
+lane "random commands" script tests/random_commands.py --seed 7
+lane "the API from its document" script tests/api_fuzz.py --seed 1
 lane "bad input" script tests/bad_input.py
 lane "streams: 1,000 readers" script tests/streams.py follow --connections 1000
 lane "streams: SIGTERM under load" script tests/streams.py stop --times 4

@@ -30,6 +30,8 @@ pub struct MemberBehaviour {
 pub enum Query {
     /// What a command would do; nothing is written (rule 10). With the records it needs, as far as they have been read.
     Quote(Arc<Command>, Vec<(u64, Arc<Record>)>),
+    /// Which record answered this command before, if any did.
+    Repeat(Arc<Command>, Vec<(u64, Arc<Record>)>),
     /// The view as of now.
     View,
     /// Lots and holds as of now, and how a hold ended that is not among them.
@@ -40,6 +42,8 @@ pub enum Query {
 pub enum Answer {
     /// Read these first and ask again.
     Needs(Vec<u64>),
+    /// The number of that record.
+    Repeat(Option<u64>),
     /// The record that would be appended, or the rejection.
     Quote(Box<Result<Record, Rejection>>),
     /// As of now; `None`: there is no such member.
@@ -108,9 +112,19 @@ impl Behaviour for MemberBehaviour {
                 let ended = state.ended_holds.iter().find(|(seq, _)| Some(u64::from(*seq)) == hold).map(|(_, end)| *end);
                 Answer::Wallet(wallet.map(Box::new), ended)
             }
+            Query::Repeat(command, records) => {
+                if let Some(missing) = missing(state, &command, &records) {
+                    return Answer::Needs(missing);
+                }
+                let programmes = self.board.programmes();
+                let context = Context { now: self.clock.now(), programmes: &programmes };
+                match decide::decide(state, &command, &context, &records) {
+                    decide::Decision::Repeat(index) => Answer::Repeat(records.get(index).map(|(seq, _)| *seq)),
+                    decide::Decision::Commit(_) | decide::Decision::Refuse(_) => Answer::Repeat(None),
+                }
+            }
             Query::Quote(command, records) => {
-                let missing: Vec<u64> = decide::needs(state, &command).into_iter().filter(|seq| records.iter().all(|(read, _)| read != seq)).collect();
-                if !missing.is_empty() {
+                if let Some(missing) = missing(state, &command, &records) {
                     return Answer::Needs(missing);
                 }
                 let programmes = self.board.programmes();
@@ -162,6 +176,12 @@ impl Behaviour for MemberBehaviour {
         read(HEADER_PAGES, sealed.headers, &mut member.headers)?;
         Some(member)
     }
+}
+
+/// Records that a command needs and that have not been read.
+fn missing(state: &Member, command: &Command, records: &[(u64, Arc<Record>)]) -> Option<Vec<u64>> {
+    let missing: Vec<u64> = decide::needs(state, command).into_iter().filter(|seq| records.iter().all(|(read, _)| read != seq)).collect();
+    (!missing.is_empty()).then_some(missing)
 }
 
 #[cfg(test)]

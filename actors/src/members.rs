@@ -197,17 +197,34 @@ impl Members {
     /// # Errors
     /// The rejection that it would meet, or a failure.
     pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Record, Miss> {
-        let (command, mut records) = (Arc::new(command), Vec::new());
+        let command = Arc::new(command);
+        match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
+            Answer::Quote(record) => record.map_err(Miss::No),
+            _ => Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+        }
+    }
+
+    /// What was answered to a command before; nothing is done.
+    async fn repeat(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Option<Done>, Miss> {
+        let command = Arc::new(command);
+        match self.query(member, |records| Query::Repeat(command.clone(), records), deadline).await? {
+            Answer::Repeat(Some(seq)) => Ok(self.record(member, seq).await?.map(|record| Done { member, seq, record, repeat: true })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Asks, with the records that the answer turns out to need.
+    async fn query(&self, member: MemberId, query: impl Fn(Vec<(u64, Arc<Record>)>) -> Query, deadline: Instant) -> Result<Answer, Miss> {
+        let mut records = Vec::new();
         loop {
-            match self.region.query(member_key(member), Query::Quote(command.clone(), records.clone()), deadline).await {
-                Ok(Answer::Quote(record)) => return record.map_err(Miss::No),
+            match self.region.query(member_key(member), query(records.clone()), deadline).await {
                 Ok(Answer::Needs(seqs)) => {
                     for seq in seqs {
                         let record = self.record(member, seq).await?.ok_or_else(|| Miss::Failure(Failure::Stopped(format!("record {seq} is missing"))))?;
                         records.push((seq, record));
                     }
                 }
-                Ok(_) => return Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+                Ok(answer) => return Ok(answer),
                 Err(failure) => return Err(Miss::Failure(failure)),
             }
         }
@@ -257,8 +274,12 @@ impl Members {
     pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
         self.known_type(kind, "/type")?;
         let alias = alias(kind, value);
-        let fresh = self.reserve(member, &alias, "/value").await?;
         let hash = alias.hash;
+        let fresh = match self.reserve(member, &alias, "/value").await {
+            Ok(fresh) => fresh,
+            // It may have moved on since this very request was answered.
+            Err(miss) => return self.repeat(member, Command { header, ask: Ask::AddAlias { alias } }, deadline).await?.ok_or(miss),
+        };
         let done = self.command(member, Command { header, ask: Ask::AddAlias { alias } }, deadline).await;
         if let (Err(Miss::No(_)), true) = (&done, fresh) {
             self.free(member, hash).await?;
