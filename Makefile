@@ -2,9 +2,10 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo test lint bench crash powerloss bitflips year
+.PHONY: demo test lint bench crash powerloss bitflips year memory
 
 RUNS ?= 100
+COUNT ?= 100000
 
 demo: ## a fresh node, a fortnight of real baskets, what happened, one member live; Ctrl-C ends it
 	$(CARGO) build --release -p tessera-node
@@ -35,3 +36,9 @@ bitflips: ## RUNS random single bits flipped over all files: reported, rebuilt o
 year: ## FILE (a year of transactions, say) replayed, replayed again, audited, compared with tests/year_points.py
 	$(CARGO) build --release -p tessera-node
 	python3 tests/fortnight.py --binary $${CARGO_TARGET_DIR:-target}/release/tessera --file $(FILE)
+
+memory: ## what waking and a long history cost; with FILE also the memory of COUNT members that carry it
+	$(CARGO) build --release -p tessera-node
+	python3 tests/memory.py wake
+	python3 tests/memory.py history
+	$(if $(FILE),python3 tests/memory.py members --count $(COUNT) --file $(FILE))
