@@ -72,20 +72,21 @@ pub struct Cas {
     pub reply: oneshot::Sender<Result<CasOutcome, StoreError>>,
 }
 
-/// One shard's part of a batch: consecutive records from `first`.
-#[derive(Default)]
-pub struct Part {
-    /// Offset of the first record.
-    pub first: Offset,
-    /// The records, in order.
-    pub records: Vec<NewRecord>,
+/// A record that was admitted: it has its offset.
+pub struct Admitted {
+    /// To which shard.
+    pub shard: ShardId,
+    /// Its number in the shard's log.
+    pub offset: Offset,
+    /// The record.
+    pub record: NewRecord,
 }
 
 /// What is committed at once, all or nothing.
 #[derive(Default)]
 pub struct Batch {
-    /// By shard.
-    pub parts: Vec<(ShardId, Part)>,
+    /// The records, of each shard and each entity in order.
+    pub records: Vec<Admitted>,
     /// Cells to set or remove.
     pub cells: Vec<(Bytes, Option<Bytes>)>,
 }
@@ -191,7 +192,6 @@ pub fn run(mut queue: mpsc::Receiver<Op>, mut backend: impl Backend, sabotage: S
 #[derive(Default)]
 struct Round {
     batch: Batch,
-    place: HashMap<ShardId, usize>,
     bytes: usize,
     appends: Vec<(AppendReply, Offset)>,
     cas: Vec<(oneshot::Sender<Result<CasOutcome, StoreError>>, CasOutcome)>,
@@ -204,11 +204,7 @@ impl Round {
             Op::Append { shard, record, reply } => match admission.admit(shard, &record) {
                 Ok(offset) => {
                     self.bytes += record.frame.len();
-                    let index = *self.place.entry(shard).or_insert_with(|| {
-                        self.batch.parts.push((shard, Part { first: offset, records: Vec::new() }));
-                        self.batch.parts.len() - 1
-                    });
-                    self.batch.parts[index].1.records.push(record);
+                    self.batch.records.push(Admitted { shard, offset, record });
                     if sabotage.reply_before_append {
                         answer(reply, Ok(offset));
                     } else {
@@ -249,7 +245,7 @@ impl Round {
     }
 
     fn settle(&mut self, backend: &mut impl Backend) -> Result<(), StoreError> {
-        if !self.batch.parts.is_empty() || !self.batch.cells.is_empty() {
+        if !self.batch.records.is_empty() || !self.batch.cells.is_empty() {
             backend.commit(&self.batch)?;
         }
         for (reply, offset) in self.appends.drain(..) {

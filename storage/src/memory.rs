@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::committer::{self, Backend, Batch, Op, Sabotage};
+use crate::committer::{self, Admitted, Backend, Batch, Op, Sabotage};
 use crate::store::QueuedCells;
 use crate::{Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, Wake};
 
@@ -48,11 +48,9 @@ struct MemoryBackend(Arc<Kept>);
 impl Backend for MemoryBackend {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut inner = self.0.lock();
-        for (shard, part) in &batch.parts {
-            let log = inner.logs.entry(*shard).or_default();
-            for (record, offset) in part.records.iter().zip(part.first..) {
-                log.push(Stored { entity: record.entity, seq: record.seq, offset, frame: record.frame.clone() });
-            }
+        for Admitted { shard, offset, record } in &batch.records {
+            let stored = Stored { entity: record.entity, seq: record.seq, offset: *offset, frame: record.frame.clone() };
+            inner.logs.entry(*shard).or_default().push(stored);
         }
         for (key, value) in &batch.cells {
             match value {

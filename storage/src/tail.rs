@@ -1,32 +1,70 @@
-//! What is durable and not yet indexed, by entity. One piece of code for every store.
+//! What is durable and not yet indexed: where each entity's and each shard's records lie. One piece of code for every store.
 //!
 //! The writer adds after each commit; the indexer seals what has gathered, writes it to the index
 //! and only then drops it. A reader takes the tail *first* and the index second: what left the
 //! tail in between is in the index, so nothing is missed, and a repeat is dropped by its number.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{EntityKey, Offset, Seq, ShardId};
 
-/// Where a record lies: the place that its store reads it from.
+/// Where a record lies in its log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Number in the entity's journal.
+pub struct Place {
+    /// Which row: one per commit, numbered from 0 without a gap.
+    pub row: u64,
+    /// The record's position in the row, in bytes.
+    pub at: u32,
+}
+
+/// A record that was committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Added {
+    /// Whose.
+    pub entity: EntityKey,
+    /// Its number in the entity's journal.
     pub seq: Seq,
     /// Which shard.
     pub shard: ShardId,
-    /// Offset of the row that holds it.
-    pub row: Offset,
+    /// Its number in the shard's log.
+    pub offset: Offset,
+    /// Where it lies.
+    pub place: Place,
 }
 
-/// A generation of entries, and up to where each shard is covered by it.
+/// Places of consecutive records: of one entity by sequence number, or of one shard by offset.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Run {
+    /// Number of the first.
+    pub first: u64,
+    /// Where they lie, in order.
+    pub places: Vec<Place>,
+}
+
+impl Run {
+    /// Number after the last.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.places.len() as u64
+    }
+
+    /// Each number with its place.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, Place)> + '_ {
+        (self.first..).zip(self.places.iter().copied())
+    }
+}
+
+/// A generation of places.
 #[derive(Default, Debug)]
 pub struct Window {
-    /// By entity, in order of sequence number.
-    pub entries: HashMap<EntityKey, Vec<Entry>>,
-    /// Offset after the last record of each shard that was added.
-    pub next: HashMap<ShardId, Offset>,
+    /// By entity.
+    pub entities: HashMap<EntityKey, Run>,
+    /// By shard.
+    pub shards: HashMap<ShardId, Run>,
+    /// The row after the last that was added.
+    pub end: u64,
     /// Number of records.
     pub len: usize,
 }
@@ -40,20 +78,19 @@ pub struct TailIndex {
 #[derive(Default, Debug)]
 struct Generations {
     active: Window,
-    sealed: Option<std::sync::Arc<Window>>,
+    sealed: Option<Arc<Window>>,
 }
 
 impl TailIndex {
-    /// Adds the records of one row: `(entity, seq)` in order, the row starting at `row`.
-    pub fn add(&self, shard: ShardId, row: Offset, records: impl Iterator<Item = (EntityKey, Seq)>) {
-        let mut inner = self.lock();
-        let mut count = 0;
-        for (entity, seq) in records {
-            inner.active.entries.entry(entity).or_default().push(Entry { seq, shard, row });
-            count += 1;
+    /// Adds the records of one row.
+    pub fn add(&self, row: u64, records: &[Added]) {
+        let active = &mut self.lock().active;
+        for record in records {
+            push(&mut active.entities, record.entity, record.seq, record.place);
+            push(&mut active.shards, record.shard, record.offset, record.place);
         }
-        inner.active.len += usize::try_from(count).unwrap_or(usize::MAX);
-        inner.active.next.insert(shard, row + count);
+        active.len += records.len();
+        active.end = row + 1;
     }
 
     /// Number of records in the active generation.
@@ -71,10 +108,10 @@ impl TailIndex {
     /// Closes the active generation for indexing; it stays readable until [`Self::indexed`].
     /// `None` when it is empty. One at a time: a second call before `indexed` answers the same one.
     #[must_use]
-    pub fn seal(&self) -> Option<std::sync::Arc<Window>> {
+    pub fn seal(&self) -> Option<Arc<Window>> {
         let mut inner = self.lock();
         if inner.sealed.is_none() && inner.active.len > 0 {
-            inner.sealed = Some(std::sync::Arc::new(std::mem::take(&mut inner.active)));
+            inner.sealed = Some(Arc::new(std::mem::take(&mut inner.active)));
         }
         inner.sealed.clone()
     }
@@ -84,17 +121,33 @@ impl TailIndex {
         self.lock().sealed = None;
     }
 
-    /// Entries of one entity, oldest first.
+    /// Places of one entity's records `from ..= to` by sequence number, oldest first.
     #[must_use]
-    pub fn of(&self, entity: &EntityKey) -> Vec<Entry> {
+    pub fn entity(&self, entity: &EntityKey, from: Seq, to: Seq) -> Vec<(Seq, Place)> {
+        self.of(|window| window.entities.get(entity), from, to)
+    }
+
+    /// Places of one shard's records `from ..= to` by offset, oldest first.
+    #[must_use]
+    pub fn shard(&self, shard: ShardId, from: Offset, to: Offset) -> Vec<(Offset, Place)> {
+        self.of(|window| window.shards.get(&shard), from, to)
+    }
+
+    fn of(&self, run: impl Fn(&Window) -> Option<&Run>, from: u64, to: u64) -> Vec<(u64, Place)> {
         let inner = self.lock();
-        let sealed = inner.sealed.as_ref().and_then(|window| window.entries.get(entity));
-        let active = inner.active.entries.get(entity);
-        sealed.into_iter().chain(active).flatten().copied().collect()
+        let windows = inner.sealed.as_deref().into_iter().chain([&inner.active]);
+        windows.filter_map(run).flat_map(Run::numbered).filter(|(number, _)| (from..=to).contains(number)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
         // Only pushes and moves happen under the lock: a poisoned one still holds whole values.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The committer admits only the next record, so that runs have no gap.
+fn push<K: Eq + Hash>(runs: &mut HashMap<K, Run>, key: K, number: u64, place: Place) {
+    let run = runs.entry(key).or_insert_with(|| Run { first: number, places: Vec::new() });
+    debug_assert_eq!(run.end(), number, "a gap");
+    run.places.push(place);
 }

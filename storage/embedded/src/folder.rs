@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tessera_storage::StoreError;
 
 /// Version of the layout of the whole folder.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// An open folder; the lock is held until it is dropped.
 #[derive(Debug)]

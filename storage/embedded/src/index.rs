@@ -4,18 +4,24 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use tessera_storage::tail::{Entry, Window};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
+use tessera_storage::tail::{Place, Run, Window};
 use tessera_storage::{EntityKey, Offset, Page, Seq, ShardId, Snapshot, StoreError};
 
 use crate::log::{corrupt, explain, quietly};
 use crate::rows;
 
+/// Records in one run, at most.
+const RUN: usize = 1_024;
+/// Where it is kept up to which row the log is indexed; a shard's key has two bytes.
+const ROWS: &[u8] = b"rows";
+
 /// The `index/` database.
 #[derive(Clone)]
 pub struct Index {
     db: Database,
-    runs: Keyspace,
+    entities: Keyspace,
+    shards: Keyspace,
     snapshots: Keyspace,
     progress: Keyspace,
 }
@@ -46,50 +52,61 @@ impl Index {
 
     fn try_open(path: &Path) -> fjall::Result<Self> {
         let db = Database::builder(path).worker_threads(1).cache_size(32 << 20).open()?;
-        let runs = db.keyspace("runs", KeyspaceCreateOptions::default)?;
+        let entities = db.keyspace("entities", KeyspaceCreateOptions::default)?;
+        let shards = db.keyspace("shards", KeyspaceCreateOptions::default)?;
         let snapshots = db.keyspace("snapshots", KeyspaceCreateOptions::default)?;
         let progress = db.keyspace("progress", KeyspaceCreateOptions::default)?;
-        Ok(Self { db, runs, snapshots, progress })
+        Ok(Self { db, entities, shards, snapshots, progress })
     }
 
-    /// Up to which offset a shard is indexed.
+    /// Up to which row the log is indexed.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read.
-    pub fn indexed(&self, shard: ShardId) -> Result<Offset, StoreError> {
-        let value = self.progress.get(shard.0.to_be_bytes()).map_err(|e| corrupt(&e))?;
-        match value {
-            None => Ok(0),
-            Some(value) => match <[u8; 16]>::try_from(&value[..]) {
-                Ok(bytes) => {
-                    let (offset, crc) = bytes.split_at(8);
-                    if u64::from(crc32c::crc32c(offset)).to_le_bytes() != crc {
-                        return Err(StoreError::Corrupt("index progress".into()));
-                    }
-                    Ok(Offset::from_le_bytes(offset.try_into().unwrap_or_default()))
-                }
-                Err(_) => Err(StoreError::Corrupt("index progress".into())),
-            },
-        }
+    pub fn indexed(&self) -> Result<u64, StoreError> {
+        self.number(ROWS)
     }
 
-    /// Writes a window: one run per entity changed, and the progress of its shards, in one batch.
+    /// Offset after a shard's last record that is indexed.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn head(&self, shard: ShardId) -> Result<Offset, StoreError> {
+        self.number(&shard.0.to_be_bytes())
+    }
+
+    fn number(&self, key: &[u8]) -> Result<u64, StoreError> {
+        let damaged = || StoreError::Corrupt("index progress".into());
+        let Some(value) = self.progress.get(key).map_err(|e| corrupt(&e))? else { return Ok(0) };
+        let (number, crc) = value.split_first_chunk::<8>().ok_or_else(damaged)?;
+        if crc32c::crc32c(number).to_le_bytes() != crc {
+            return Err(damaged());
+        }
+        Ok(u64::from_le_bytes(*number))
+    }
+
+    /// Writes a window: one run per entity and per shard changed, and how far the log is indexed, in one batch.
     ///
     /// # Errors
     /// `Fatal` when it cannot be written.
     pub fn write_window(&self, window: &Window) -> Result<(), StoreError> {
         let mut batch = self.db.batch();
-        for (entity, entries) in &window.entries {
-            // A window of one busy member is cut, so that no value grows with it.
-            for run in entries.chunks(1_024) {
-                batch.insert(&self.runs, rows::run_key(entity, run[0].seq), rows::encode_run(run));
+        let set = |batch: &mut OwnedWriteBatch, key: &[u8], number: u64| {
+            let number = number.to_le_bytes();
+            batch.insert(&self.progress, key, [&number[..], &crc32c::crc32c(&number).to_le_bytes()].concat());
+        };
+        for (entity, run) in &window.entities {
+            for (first, places) in cut(run) {
+                batch.insert(&self.entities, rows::entity_run_key(entity, first), rows::encode_run(first, places));
             }
         }
-        for (shard, next) in &window.next {
-            let offset = next.to_le_bytes();
-            let crc = u64::from(crc32c::crc32c(&offset)).to_le_bytes();
-            batch.insert(&self.progress, shard.0.to_be_bytes(), [offset, crc].concat());
+        for (shard, run) in &window.shards {
+            for (first, places) in cut(run) {
+                batch.insert(&self.shards, rows::shard_run_key(*shard, first), rows::encode_run(first, places));
+            }
+            set(&mut batch, &shard.0.to_be_bytes(), run.end());
         }
+        set(&mut batch, ROWS, window.end);
         batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
     }
 
@@ -145,22 +162,30 @@ impl Index {
     ///
     /// # Errors
     /// `Corrupt` when a run is damaged.
-    pub fn entries(&self, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<Entry>, StoreError> {
+    pub fn entity(&self, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<(Seq, Place)>, StoreError> {
+        self.places(&self.entities, |first| rows::entity_run_key(entity, first), from, to)
+    }
+
+    /// Where the records `from ..= to` of a shard lie, as far as indexed.
+    ///
+    /// # Errors
+    /// `Corrupt` when a run is damaged.
+    pub fn shard(&self, shard: ShardId, from: Offset, to: Offset) -> Result<Vec<(Offset, Place)>, StoreError> {
+        self.places(&self.shards, |first| rows::shard_run_key(shard, first), from, to)
+    }
+
+    fn places<const N: usize>(&self, runs: &Keyspace, key: impl Fn(u64) -> [u8; N], from: u64, to: u64) -> Result<Vec<(u64, Place)>, StoreError> {
         let snapshot = self.db.snapshot();
         // The run that holds `from` starts at or before it.
-        let before = snapshot.range(&self.runs, rows::run_key(entity, 0)..=rows::run_key(entity, from)).next_back();
-        let first = match before {
-            Some(item) => {
-                let key = item.key().map_err(|e| corrupt(&e))?;
-                key.get(EntityKey::LEN..).and_then(|n| n.try_into().ok()).map_or(from, Seq::from_be_bytes)
-            }
-            None => from,
+        let start = match snapshot.range(runs, key(0)..=key(from)).next_back() {
+            Some(item) => item.key().map_err(|e| corrupt(&e))?.to_vec(),
+            None => key(from).to_vec(),
         };
         let mut found = Vec::new();
-        for item in snapshot.range(&self.runs, rows::run_key(entity, first)..=rows::run_key(entity, to)) {
+        for item in snapshot.range(runs, start..=key(to).to_vec()) {
             let value = item.value().map_err(|e| corrupt(&e))?;
             let run = rows::decode_run(&value).ok_or_else(|| StoreError::Corrupt("an index run".into()))?;
-            found.extend(run.into_iter().filter(|entry| (from..=to).contains(&entry.seq)));
+            found.extend(run.numbered().filter(|(number, _)| (from..=to).contains(number)));
         }
         Ok(found)
     }
@@ -172,6 +197,11 @@ impl Index {
     pub fn persist(&self) -> Result<(), StoreError> {
         self.db.persist(PersistMode::SyncAll).map_err(|e| StoreError::Fatal(explain(&e)))
     }
+}
+
+/// The run of a busy entity or shard, in pieces, so that no value grows with it.
+fn cut(run: &Run) -> impl Iterator<Item = (u64, &[Place])> {
+    (run.first..).step_by(RUN).zip(run.places.chunks(RUN))
 }
 
 fn page_key(entity: &EntityKey, number: u32) -> [u8; EntityKey::LEN + 4] {

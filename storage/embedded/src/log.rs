@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::compaction::Leveled;
+use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use tessera_storage::committer::{Backend, Batch};
+use tessera_storage::tail::{Added, Place};
 use tessera_storage::{Offset, ShardId, StoreError, Stored, TailIndex};
 
-use crate::rows;
+use crate::rows::{self, RecordHead};
 use crate::store::Fatal;
 use crate::witness::Witness;
 
@@ -35,8 +36,8 @@ impl Log {
         let open = || -> fjall::Result<Self> {
             // Room, so that a commit never waits for a memtable: four of 64 MiB may queue.
             let db = Database::builder(path).worker_threads(2).max_journaling_size(1 << 30).cache_size(64 << 20).open()?;
-            // Rows are written once and read seldom: many may gather before they are merged (a stall begins at 20).
-            let rows = || KeyspaceCreateOptions::default().compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(12)));
+            // What is asked for is there: no filters.
+            let rows = || KeyspaceCreateOptions::default().expect_point_read_hits(true).filter_policy(FilterPolicy::disabled());
             let rows = db.keyspace("rows", rows)?;
             let cells = db.keyspace("cells", KeyspaceCreateOptions::default)?;
             db.persist(PersistMode::SyncAll)?;
@@ -47,67 +48,74 @@ impl Log {
         opened.map_err(|e| StoreError::Fatal(format!("the log in {} cannot be opened: {}", path.display(), explain(&e))))
     }
 
-    /// Offset after a shard's last record.
+    /// Number after the last row.
     ///
     /// # Errors
-    /// `Corrupt` when its last row cannot be read.
-    pub fn head(&self, shard: ShardId) -> Result<Offset, StoreError> {
+    /// `Corrupt` when its key cannot be read.
+    pub fn end(&self) -> Result<u64, StoreError> {
         let snapshot = self.db.snapshot();
-        let last = snapshot.range(&self.rows, rows::key(shard, 0, 0)..=rows::key(shard, Offset::MAX, u16::MAX)).next_back();
-        let Some(last) = last else { return Ok(0) };
+        let Some(last) = snapshot.range::<[u8; rows::KEY], _>(&self.rows, ..).next_back() else { return Ok(0) };
         let key = last.key().map_err(|e| corrupt(&e))?;
-        let (_, row, _) = rows::parse_key(&key).ok_or_else(|| StoreError::Corrupt("a key in the log".into()))?;
-        Ok(row + self.row(shard, row)?.len() as Offset)
+        let (row, _) = rows::parse_key(&key).ok_or_else(|| StoreError::Corrupt("a key in the log".into()))?;
+        Ok(row + 1)
     }
 
-    /// Reads one row.
+    /// Reads one record. Its frame is for the caller to check.
     ///
     /// # Errors
-    /// `Corrupt` when a part is missing or the checksum is wrong.
-    pub fn row(&self, shard: ShardId, row: Offset) -> Result<Vec<Stored>, StoreError> {
+    /// `Corrupt` when a part is missing, or what stands at that place is damaged.
+    pub fn record(&self, place: Place) -> Result<(RecordHead, Stored), StoreError> {
+        let Place { row, at } = place;
+        let damaged = || StoreError::Corrupt(format!("log row {row}: the record at {at}"));
         let snapshot = self.db.snapshot();
-        let missing = || StoreError::Corrupt(format!("log row at shard {}, offset {row}: a part is missing", shard.0));
-        let part = |number: u16| snapshot.get(&self.rows, rows::key(shard, row, number)).map_err(|e| corrupt(&e));
-        let first = part(0)?.ok_or_else(missing)?;
-        let parts = rows::parts(&first).ok_or_else(missing)?;
-        let mut bytes = Vec::with_capacity(parts * rows::PART);
-        bytes.extend_from_slice(&first);
-        for number in 1..parts {
-            let number = u16::try_from(number).map_err(|_| missing())?;
-            bytes.extend_from_slice(&part(number)?.ok_or_else(missing)?);
-        }
-        rows::decode(shard, row, &Bytes::from(bytes))
+        let skip = at as usize % rows::PART;
+        let mut next = u16::try_from(at as usize / rows::PART).map_err(|_| damaged())?;
+        let mut bytes = Vec::new();
+        let mut fill = |bytes: &mut Vec<u8>, len: usize| -> Result<(), StoreError> {
+            while bytes.len() < len {
+                let part = snapshot.get(&self.rows, rows::key(row, next)).map_err(|e| corrupt(&e))?;
+                bytes.extend_from_slice(&part.ok_or_else(damaged)?);
+                next += 1;
+            }
+            Ok(())
+        };
+        let frame = skip + rows::RECORD_HEAD;
+        fill(&mut bytes, frame)?;
+        let head = RecordHead::decode(place, &bytes[skip..]).ok_or_else(damaged)?;
+        fill(&mut bytes, frame + head.len)?;
+        Ok((head, head.stored(Bytes::from(bytes).slice(frame..frame + head.len))))
     }
 
-    /// Calls `each` with every row of a shard from the row that starts at `from`, in order, until it
-    /// answers false. Rows must follow one another without a gap.
+    /// Calls `each` with every row from `from` on, in order, until it answers false. Rows must follow one another without a gap.
     ///
     /// # Errors
     /// `Corrupt` at the first damaged row or gap.
-    pub fn scan(&self, shard: ShardId, from: Offset, mut each: impl FnMut(Offset, Vec<Stored>) -> bool) -> Result<(), StoreError> {
-        let mut next = from;
-        let head = self.head(shard)?;
-        while next < head {
-            let records = self.row(shard, next)?;
-            let count = records.len() as Offset;
-            if count == 0 || !each(next, records) {
+    pub fn scan(&self, from: u64, mut each: impl FnMut(u64, Vec<(RecordHead, Bytes)>) -> bool) -> Result<(), StoreError> {
+        let snapshot = self.db.snapshot();
+        let mut parts = snapshot.range(&self.rows, rows::key(from, 0)..);
+        let mut row = from;
+        while let Some(first) = parts.next() {
+            let missing = || StoreError::Corrupt(format!("log row {row}: a part is missing"));
+            let (key, first) = first.into_inner().map_err(|e| corrupt(&e))?;
+            if rows::parse_key(&key) != Some((row, 0)) {
+                return Err(missing());
+            }
+            let count = rows::parts(row, &first).ok_or_else(|| StoreError::Corrupt(format!("log row {row}")))?;
+            let mut bytes = Vec::with_capacity(count * rows::PART);
+            bytes.extend_from_slice(&first);
+            for number in (1..=u16::MAX).take(count - 1) {
+                let (key, part) = parts.next().ok_or_else(missing)?.into_inner().map_err(|e| corrupt(&e))?;
+                if rows::parse_key(&key) != Some((row, number)) {
+                    return Err(missing());
+                }
+                bytes.extend_from_slice(&part);
+            }
+            if !each(row, rows::decode(row, &Bytes::from(bytes))?) {
                 break;
             }
-            next += count;
+            row += 1;
         }
         Ok(())
-    }
-
-    /// Start of the row that holds `offset`.
-    ///
-    /// # Errors
-    /// `Corrupt` when the key cannot be read.
-    pub fn row_of(&self, shard: ShardId, offset: Offset) -> Result<Option<Offset>, StoreError> {
-        let snapshot = self.db.snapshot();
-        let at = snapshot.range(&self.rows, rows::key(shard, 0, 0)..=rows::key(shard, offset, u16::MAX)).next_back();
-        let Some(at) = at else { return Ok(None) };
-        let key = at.key().map_err(|e| corrupt(&e))?;
-        Ok(rows::parse_key(&key).map(|(_, row, _)| row))
     }
 
     /// How many commits have changed a cell.
@@ -137,7 +145,11 @@ pub struct LogWriter {
     pub(crate) durability: Option<PersistMode>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) fatal: Fatal,
-    pub(crate) buffer: Vec<u8>,
+    /// Number of the next row.
+    pub(crate) row: u64,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) added: Vec<Added>,
     pub(crate) commit_seconds: metrics::Histogram,
     pub(crate) commit_records: metrics::Histogram,
 }
@@ -146,12 +158,11 @@ impl Backend for LogWriter {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let started = self.watch.start();
         let mut write = self.log.db.batch().durability(self.durability);
-        let mut records = 0_usize;
-        for (shard, part) in &batch.parts {
-            records += part.records.len();
-            rows::encode(&mut self.buffer, *shard, part.first, &part.records);
-            for (number, chunk) in (0_u16..).zip(self.buffer.chunks(rows::PART)) {
-                write.insert(&self.log.rows, rows::key(*shard, part.first, number), chunk);
+        let records = batch.records.len();
+        if records > 0 {
+            rows::encode(&mut self.bytes, &mut self.added, self.row, &batch.records);
+            for (number, part) in (0_u16..).zip(self.bytes.chunks(rows::PART)) {
+                write.insert(&self.log.rows, rows::key(self.row, number), part);
             }
         }
         for (key, value) in &batch.cells {
@@ -166,8 +177,10 @@ impl Backend for LogWriter {
         write.commit().map_err(|e| StoreError::Fatal(format!("the log cannot be written: {}", explain(&e))))?;
         self.watch.end();
         self.witness.note(records as u64, !batch.cells.is_empty()).map_err(|e| StoreError::Fatal(format!("what was acknowledged cannot be noted: {}", said(&e))))?;
-        for (shard, part) in &batch.parts {
-            self.tail.add(*shard, part.first, part.records.iter().map(|record| (record.entity, record.seq)));
+        if records > 0 {
+            self.tail.add(self.row, &self.added);
+            self.heads.advance(&self.added);
+            self.row += 1;
         }
         self.commit_seconds.record(started.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most 1,024 records")]
@@ -181,6 +194,31 @@ impl Backend for LogWriter {
 
     fn failed(&mut self, error: &StoreError) {
         (self.fatal)(error);
+    }
+}
+
+/// Offset after each shard's last durable record.
+pub struct Heads(Box<[AtomicU64]>);
+
+impl Heads {
+    /// As found when the folder was opened.
+    #[must_use]
+    pub fn new(found: Vec<Offset>) -> Self {
+        Self(found.into_iter().map(AtomicU64::new).collect())
+    }
+
+    /// Of one shard; 0 for one that the folder does not have.
+    #[must_use]
+    pub fn of(&self, shard: ShardId) -> Offset {
+        self.0.get(usize::from(shard.0)).map_or(0, |head| head.load(Ordering::Acquire))
+    }
+
+    fn advance(&self, added: &[Added]) {
+        for record in added {
+            if let Some(head) = self.0.get(usize::from(record.shard.0)) {
+                head.store(record.offset + 1, Ordering::Release);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures_util::future::BoxFuture;
 use tessera_storage::committer::{self, Op, Sabotage};
 use tessera_storage::store::QueuedCells;
+use tessera_storage::tail::{Added, Place};
 use tessera_storage::{
     Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, TailIndex, Wake,
 };
@@ -14,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::folder::Folder;
 use crate::index::Index;
 use crate::indexer::{self, Indexer, Note};
-use crate::log::{Log, LogWriter, Watch};
+use crate::log::{Heads, Log, LogWriter, Watch};
 use crate::witness::{Totals, Witness};
 
 /// Told once when the store cannot go on. The binary prints the sentence and ends with a code.
@@ -44,6 +45,7 @@ pub struct EmbeddedStore {
     queue: mpsc::Sender<Op>,
     notes: std::sync::mpsc::SyncSender<Note>,
     shards: u16,
+    heads: Arc<Heads>,
     _folder: Folder,
 }
 
@@ -57,21 +59,22 @@ impl EmbeddedStore {
         let log = Log::open(&folder.path.join("log"))?;
         let index_path = folder.path.join("index");
         let index = Index::open(&index_path)?;
-        let records = (0..folder.shards).map(|shard| log.head(ShardId(shard))).sum::<Result<u64, _>>()?;
-        let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), Totals { records, cells: log.cell_changes()? })?;
-        folder.finish()?;
         let tail = Arc::new(TailIndex::default());
-        let index = match catch_up(&log, &index, &tail, folder.shards) {
+        let (index, caught_up) = match catch_up(&log, &index, &tail, folder.shards) {
             Err(CatchUp::Index(error)) => {
                 tracing::warn!(%error, "the index cannot be read: it is rebuilt from the log");
                 drop(index);
                 mark_damaged(&index_path)?;
                 let index = Index::open(&index_path)?;
-                catch_up(&log, &index, &tail, folder.shards).map_err(CatchUp::into_inner)?;
-                index
+                let caught_up = catch_up(&log, &index, &tail, folder.shards).map_err(CatchUp::into_inner)?;
+                (index, caught_up)
             }
-            other => other.map(|()| index).map_err(CatchUp::into_inner)?,
+            other => (index, other.map_err(CatchUp::into_inner)?),
         };
+        let totals = Totals { records: caught_up.heads.iter().sum(), cells: log.cell_changes()? };
+        let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), totals)?;
+        folder.finish()?;
+        let heads = Arc::new(Heads::new(caught_up.heads));
         let watch = Arc::new(Watch::default());
         let (queue, receiver) = mpsc::channel(committer::QUEUE);
         let writer = LogWriter {
@@ -81,7 +84,10 @@ impl EmbeddedStore {
             durability: (!options.skip_sync).then_some(fjall::PersistMode::SyncData),
             watch: watch.clone(),
             fatal: options.fatal.clone(),
-            buffer: Vec::new(),
+            row: caught_up.row,
+            heads: heads.clone(),
+            bytes: Vec::new(),
+            added: Vec::new(),
             commit_seconds: metrics::histogram!("tessera_store_commit_seconds"),
             commit_records: metrics::histogram!("tessera_store_commit_records"),
         };
@@ -101,7 +107,7 @@ impl EmbeddedStore {
         });
         // Set once, here: reads move to the blocking pool and need an owner there.
         drop(reads.myself.set(Arc::downgrade(&reads)));
-        Ok(Self { reads, queue, notes, shards: folder.shards, _folder: folder })
+        Ok(Self { reads, queue, notes, shards: folder.shards, heads, _folder: folder })
     }
 
     /// Into how many shards entities are hashed in this folder.
@@ -124,32 +130,45 @@ impl CatchUp {
     }
 }
 
+/// Where the log ends.
+struct CaughtUp {
+    /// Number of the next row.
+    row: u64,
+    /// Offset after each shard's last record.
+    heads: Vec<Offset>,
+}
+
 /// Reads the log from where the index ends into the tail, in windows.
-fn catch_up(log: &Log, index: &Index, tail: &TailIndex, shards: u16) -> Result<(), CatchUp> {
-    for shard in (0..shards).map(ShardId) {
-        let indexed = index.indexed(shard).map_err(CatchUp::Index)?;
-        let head = log.head(shard).map_err(CatchUp::Log)?;
-        if head < indexed {
-            let text = format!(
-                "the log of shard {} ends at {head}, but records up to {indexed} were acknowledged: the log is damaged; restore the folder from a backup",
-                shard.0
-            );
-            return Err(CatchUp::Log(StoreError::Fatal(text)));
-        }
-        let mut failed = Ok(());
-        let scan = log.scan(shard, indexed, |row, records| {
-            tail.add(shard, row, records.iter().map(|record| (record.entity, record.seq)));
-            if tail.len() >= indexer::WINDOW_RECORDS
-                && let Some(window) = tail.seal()
-            {
-                failed = index.write_window(&window);
-                tail.indexed();
-            }
-            failed.is_ok()
-        });
-        scan.and(failed).map_err(CatchUp::Log)?;
+fn catch_up(log: &Log, index: &Index, tail: &TailIndex, shards: u16) -> Result<CaughtUp, CatchUp> {
+    let indexed = index.indexed().map_err(CatchUp::Index)?;
+    let mut heads = (0..shards).map(|shard| index.head(ShardId(shard))).collect::<Result<Vec<_>, _>>().map_err(CatchUp::Index)?;
+    let end = log.end().map_err(CatchUp::Log)?;
+    if end < indexed {
+        let text = format!("the log ends at row {end}, but rows up to {indexed} were acknowledged: the log is damaged; restore the folder from a backup");
+        return Err(CatchUp::Log(StoreError::Fatal(text)));
     }
-    Ok(())
+    let mut failed = Ok(());
+    let scan = log.scan(indexed, |row, records| {
+        let added: Vec<_> = records.iter().map(|(head, _)| head.added).collect();
+        for record in &added {
+            match heads.get_mut(usize::from(record.shard.0)) {
+                Some(head) if *head == record.offset => *head += 1,
+                _ => failed = Err(StoreError::Corrupt(format!("log row {row}: record {} of shard {} is not the next", record.offset, record.shard.0))),
+            }
+        }
+        if failed.is_ok() {
+            tail.add(row, &added);
+        }
+        if tail.len() >= indexer::WINDOW_RECORDS
+            && let Some(window) = tail.seal()
+        {
+            failed = std::mem::replace(&mut failed, Ok(())).and_then(|()| index.write_window(&window));
+            tail.indexed();
+        }
+        failed.is_ok()
+    });
+    scan.and(failed).map_err(CatchUp::Log)?;
+    Ok(CaughtUp { row: end, heads })
 }
 
 struct Reads {
@@ -178,41 +197,55 @@ impl Reads {
         })
     }
 
-    /// Records `from ..= to` that exist: tail first, index second (see `TailIndex`).
-    fn records(&self, shard: ShardId, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<Stored>, StoreError> {
-        let tail = self.tail.of(entity);
-        let mut entries = match self.index.entries(entity, from, to) {
-            Ok(entries) => entries,
+    /// Records `from ..= to` of an entity that exist: tail first, index second (see `TailIndex`).
+    fn records(&self, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<Stored>, StoreError> {
+        let tail = self.tail.entity(entity, from, to);
+        let records = match self.index.entity(entity, from, to) {
+            Ok(indexed) => self.read(merge(indexed, tail), |added| (added.entity == *entity).then_some(added.seq)),
             Err(error) => {
                 self.index_damaged(&error);
-                return self.scan(shard, entity, from, to);
+                self.scan(usize::MAX, |added| added.entity == *entity && (from..=to).contains(&added.seq))
             }
-        };
-        let known = entries.last().map_or(0, |entry| entry.seq);
-        entries.extend(tail.into_iter().filter(|entry| (from..=to).contains(&entry.seq) && entry.seq > known));
-        let mut found: Vec<Stored> = Vec::with_capacity(entries.len());
-        let mut row: Option<(Offset, Vec<Stored>)> = None;
-        for entry in entries {
-            if row.as_ref().is_none_or(|(at, _)| *at != entry.row) {
-                row = Some((entry.row, self.log.row(shard, entry.row)?));
-            }
-            let records = row.iter().flat_map(|(_, records)| records);
-            let record = records.into_iter().find(|r| r.seq == entry.seq && r.entity == *entity);
-            let record = record.ok_or_else(|| StoreError::Corrupt(format!("record {} of {entity:?} is not where the index says", entry.seq)))?;
-            found.push(record.clone());
+        }?;
+        match records.windows(2).find(|pair| pair[1].seq != pair[0].seq + 1) {
+            Some(pair) => Err(StoreError::Corrupt(format!("{entity:?}: record {} is missing", pair[0].seq + 1))),
+            None => Ok(records),
         }
-        dense(entity, &found)?;
-        Ok(found)
     }
 
-    /// Without an index: read the whole shard. Slow and right.
-    fn scan(&self, shard: ShardId, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<Stored>, StoreError> {
+    /// Records of a shard from an offset, at most `max`.
+    fn feed(&self, shard: ShardId, from: Offset, max: usize) -> Result<Vec<Stored>, StoreError> {
+        let to = from.saturating_add(max as u64).saturating_sub(1);
+        let tail = self.tail.shard(shard, from, to);
+        match self.index.shard(shard, from, to) {
+            Ok(indexed) => self.read(merge(indexed, tail), |added| (added.shard == shard).then_some(added.offset)),
+            Err(error) => {
+                self.index_damaged(&error);
+                self.scan(max, |added| added.shard == shard && added.offset >= from)
+            }
+        }
+    }
+
+    /// Reads records from their places; `number` says which number a record bears, if it is one of those asked for.
+    fn read(&self, places: Vec<(u64, Place)>, number: impl Fn(&Added) -> Option<u64>) -> Result<Vec<Stored>, StoreError> {
+        let one = |(wanted, place): (u64, Place)| {
+            let (head, stored) = self.log.record(place)?;
+            match number(&head.added) {
+                Some(found) if found == wanted => Ok(stored),
+                _ => Err(StoreError::Corrupt(format!("record {wanted} is not in log row {} at {} where the index says", place.row, place.at))),
+            }
+        };
+        places.into_iter().map(one).collect()
+    }
+
+    /// Without an index: read the whole log. Slow and right.
+    fn scan(&self, max: usize, wanted: impl Fn(&Added) -> bool) -> Result<Vec<Stored>, StoreError> {
         let mut found = Vec::new();
-        self.log.scan(shard, 0, |_, records| {
-            found.extend(records.into_iter().filter(|r| r.entity == *entity && (from..=to).contains(&r.seq)));
-            true
+        self.log.scan(0, |_, records| {
+            let records = records.into_iter().filter(|(head, _)| wanted(&head.added));
+            found.extend(records.map(|(head, frame)| head.stored(frame)).take(max - found.len()));
+            found.len() < max
         })?;
-        dense(entity, &found)?;
         Ok(found)
     }
 
@@ -231,10 +264,10 @@ impl Reads {
 }
 
 impl ShardReads for Reads {
-    fn wake(&self, shard: ShardId, entity: EntityKey) -> BoxFuture<'_, Result<Wake, StoreError>> {
+    fn wake(&self, _shard: ShardId, entity: EntityKey) -> BoxFuture<'_, Result<Wake, StoreError>> {
         Box::pin(self.blocking(move |reads| {
             let snapshot = reads.snapshot(&entity);
-            let records = reads.records(shard, &entity, snapshot.seq + 1, Seq::MAX)?;
+            let records = reads.records(&entity, snapshot.seq + 1, Seq::MAX)?;
             if let Some(first) = records.first()
                 && first.seq != snapshot.seq + 1
             {
@@ -244,8 +277,8 @@ impl ShardReads for Reads {
         }))
     }
 
-    fn history(&self, shard: ShardId, entity: EntityKey, from: Seq, to: Seq) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
-        Box::pin(self.blocking(move |reads| reads.records(shard, &entity, from, to)))
+    fn history(&self, _shard: ShardId, entity: EntityKey, from: Seq, to: Seq) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        Box::pin(self.blocking(move |reads| reads.records(&entity, from, to)))
     }
 
     fn write_snapshot(&self, _shard: ShardId, entity: EntityKey, snapshot: Snapshot) {
@@ -269,23 +302,14 @@ impl Store for EmbeddedStore {
 
     fn take(&self, shard: ShardId, _epoch: Epoch) -> BoxFuture<'_, Result<ShardLog, StoreError>> {
         Box::pin(async move {
-            let next = self.reads.log.head(shard)?;
+            let next = self.heads.of(shard);
             self.queue.send(Op::Took { shard, next }).await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
             Ok(ShardLog::new(shard, self.queue.clone(), self.reads.clone()))
         })
     }
 
     fn read_feed(&self, shard: ShardId, from: Offset, max: usize) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
-        Box::pin(self.reads.blocking(move |reads| {
-            let mut found = Vec::new();
-            let Some(start) = reads.log.row_of(shard, from)? else { return Ok(found) };
-            reads.log.scan(shard, start, |_, records| {
-                found.extend(records.into_iter().filter(|record| record.offset >= from));
-                found.len() < max
-            })?;
-            found.truncate(max);
-            Ok(found)
-        }))
+        Box::pin(self.reads.blocking(move |reads| reads.feed(shard, from, max)))
     }
 
     fn cells(&self) -> Arc<dyn Cells> {
@@ -313,11 +337,11 @@ impl Store for EmbeddedStore {
     }
 }
 
-fn dense(entity: &EntityKey, records: &[Stored]) -> Result<(), StoreError> {
-    match records.windows(2).find(|pair| pair[1].seq != pair[0].seq + 1) {
-        Some(pair) => Err(StoreError::Corrupt(format!("{entity:?}: record {} is missing", pair[0].seq + 1))),
-        None => Ok(()),
-    }
+/// What is indexed, then what the tail has beyond it.
+fn merge(mut indexed: Vec<(u64, Place)>, tail: Vec<(u64, Place)>) -> Vec<(u64, Place)> {
+    let known = indexed.last().map(|(number, _)| *number);
+    indexed.extend(tail.into_iter().filter(|(number, _)| known.is_none_or(|known| *number > known)));
+    indexed
 }
 
 fn mark_damaged(index: &std::path::Path) -> Result<(), StoreError> {
