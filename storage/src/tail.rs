@@ -8,16 +8,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{EntityKey, Offset, Seq, ShardId};
+use bytes::Bytes;
 
-/// Where a record lies in its log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// Which row: one per commit, numbered from 0 without a gap.
-    pub row: u64,
-    /// The record's position in the row, in bytes.
-    pub at: u32,
-}
+use crate::{EntityKey, Offset, Seq, ShardId};
 
 /// A record that was committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +23,8 @@ pub struct Added {
     pub shard: ShardId,
     /// Its number in the shard's log.
     pub offset: Offset,
-    /// Where it lies.
-    pub place: Place,
+    /// Where it lies: the store's own address of it.
+    pub place: u64,
 }
 
 /// Places of consecutive records: of one entity by sequence number, or of one shard by offset.
@@ -40,7 +33,7 @@ pub struct Run {
     /// Number of the first.
     pub first: u64,
     /// Where they lie, in order.
-    pub places: Vec<Place>,
+    pub places: Vec<u64>,
 }
 
 impl Run {
@@ -51,9 +44,20 @@ impl Run {
     }
 
     /// Each number with its place.
-    pub fn numbered(&self) -> impl Iterator<Item = (u64, Place)> + '_ {
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         (self.first..).zip(self.places.iter().copied())
     }
+}
+
+/// A commit, by its number and where it lies.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Commit {
+    /// Its number, dense from 0.
+    pub number: u64,
+    /// Where it begins.
+    pub start: u64,
+    /// Where the next may begin.
+    pub end: u64,
 }
 
 /// A generation of places.
@@ -63,9 +67,11 @@ pub struct Window {
     pub entities: HashMap<EntityKey, Run>,
     /// By shard.
     pub shards: HashMap<ShardId, Run>,
-    /// The row after the last that was added.
-    pub end: u64,
-    /// Number of records.
+    /// The newest values of cells; `None` = removed.
+    pub cells: HashMap<Bytes, Option<Bytes>>,
+    /// The newest commit that was added.
+    pub last: Commit,
+    /// Number of records and of changes of cells.
     pub len: usize,
 }
 
@@ -82,18 +88,21 @@ struct Generations {
 }
 
 impl TailIndex {
-    /// Adds the records of one row.
-    pub fn add(&self, row: u64, records: &[Added]) {
+    /// Adds what one commit has brought.
+    pub fn add(&self, commit: Commit, records: &[Added], cells: &[(Bytes, Option<Bytes>)]) {
         let active = &mut self.lock().active;
         for record in records {
             push(&mut active.entities, record.entity, record.seq, record.place);
             push(&mut active.shards, record.shard, record.offset, record.place);
         }
-        active.len += records.len();
-        active.end = row + 1;
+        for (key, value) in cells {
+            active.cells.insert(key.clone(), value.clone());
+        }
+        active.len += records.len() + cells.len();
+        active.last = commit;
     }
 
-    /// Number of records in the active generation.
+    /// Number of records and of changes of cells in the active generation.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().active.len
@@ -123,17 +132,25 @@ impl TailIndex {
 
     /// Places of one entity's records `from ..= to` by sequence number, oldest first.
     #[must_use]
-    pub fn entity(&self, entity: &EntityKey, from: Seq, to: Seq) -> Vec<(Seq, Place)> {
+    pub fn entity(&self, entity: &EntityKey, from: Seq, to: Seq) -> Vec<(Seq, u64)> {
         self.of(|window| window.entities.get(entity), from, to)
     }
 
     /// Places of one shard's records `from ..= to` by offset, oldest first.
     #[must_use]
-    pub fn shard(&self, shard: ShardId, from: Offset, to: Offset) -> Vec<(Offset, Place)> {
+    pub fn shard(&self, shard: ShardId, from: Offset, to: Offset) -> Vec<(Offset, u64)> {
         self.of(|window| window.shards.get(&shard), from, to)
     }
 
-    fn of(&self, run: impl Fn(&Window) -> Option<&Run>, from: u64, to: u64) -> Vec<(u64, Place)> {
+    /// The newest value of a cell, `Some(None)` = removed; `None` when it did not change.
+    #[must_use]
+    pub fn cell(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let inner = self.lock();
+        let mut windows = [Some(&inner.active), inner.sealed.as_deref()].into_iter().flatten();
+        windows.find_map(|window| window.cells.get(key)).cloned()
+    }
+
+    fn of(&self, run: impl Fn(&Window) -> Option<&Run>, from: u64, to: u64) -> Vec<(u64, u64)> {
         let inner = self.lock();
         let windows = inner.sealed.as_deref().into_iter().chain([&inner.active]);
         windows.filter_map(run).flat_map(Run::numbered).filter(|(number, _)| (from..=to).contains(number)).collect()
@@ -146,7 +163,7 @@ impl TailIndex {
 }
 
 /// The committer admits only the next record, so that runs have no gap.
-fn push<K: Eq + Hash>(runs: &mut HashMap<K, Run>, key: K, number: u64, place: Place) {
+fn push<K: Eq + Hash>(runs: &mut HashMap<K, Run>, key: K, number: u64, place: u64) {
     let run = runs.entry(key).or_insert_with(|| Run { first: number, places: Vec::new() });
     debug_assert_eq!(run.end(), number, "a gap");
     run.places.push(place);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tessera_storage::{EntityKey, Snapshot, StoreError, TailIndex};
 
 use crate::index::Index;
-use crate::log::Watch;
 use crate::store::Fatal;
+use crate::writer::Watch;
 
 /// Records after which a window is closed.
 pub const WINDOW_RECORDS: usize = 65_536;

@@ -1,30 +1,38 @@
-//! The journal's database.
+//! Reading the log: one record, or row after row.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::config::FilterPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use tessera_storage::committer::{Backend, Batch};
-use tessera_storage::tail::{Added, Place};
-use tessera_storage::{Offset, ShardId, StoreError, Stored, TailIndex};
+use tessera_storage::tail::Commit;
+use tessera_storage::{StoreError, Stored};
 
-use crate::rows::{self, RecordHead};
-use crate::store::Fatal;
-use crate::witness::Witness;
+use crate::rows::{self, MAGIC, RECORD_HEAD, ROW_HEAD, RecordHead, Row, RowHead};
+use crate::segments::{SEGMENT, Segments, said};
 
-/// The cell that counts changes of cells.
-const CHANGES: &[u8] = b"\0changes";
+/// Bytes read at once for one record; most are shorter.
+const GUESS: usize = 2_048;
 
-/// The `log/` database: rows of records, and the cells.
-#[derive(Clone)]
+/// The `log/` folder.
+#[derive(Clone, Debug)]
 pub struct Log {
-    db: Database,
-    rows: Keyspace,
-    cells: Keyspace,
+    pub(crate) segments: Segments,
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct End {
+    /// Number of the next row.
+    pub row: u64,
+    /// Its position.
+    pub position: u64,
+}
+
+/// What stands at a position.
+enum Found {
+    Row(RowHead, Bytes),
+    /// A row whose head is whole and whose body is not.
+    Torn(RowHead, Bytes),
+    Nothing,
 }
 
 impl Log {
@@ -33,256 +41,145 @@ impl Log {
     /// # Errors
     /// `Fatal` with one sentence.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let open = || -> fjall::Result<Self> {
-            // Room, so that a commit never waits for a memtable: four of 64 MiB may queue.
-            let db = Database::builder(path).worker_threads(2).max_journaling_size(1 << 30).cache_size(64 << 20).open()?;
-            // What is asked for is there: no filters.
-            let rows = || KeyspaceCreateOptions::default().expect_point_read_hits(true).filter_policy(FilterPolicy::disabled());
-            let rows = db.keyspace("rows", rows)?;
-            let cells = db.keyspace("cells", KeyspaceCreateOptions::default)?;
-            db.persist(PersistMode::SyncAll)?;
-            Ok(Self { db, rows, cells })
-        };
-        let damaged = || StoreError::Fatal(format!("the log in {} is damaged; restore the folder from a backup", path.display()));
-        let opened = quietly(open).ok_or_else(damaged)?;
-        opened.map_err(|e| StoreError::Fatal(format!("the log in {} cannot be opened: {}", path.display(), explain(&e))))
-    }
-
-    /// Number after the last row.
-    ///
-    /// # Errors
-    /// `Corrupt` when its key cannot be read.
-    pub fn end(&self) -> Result<u64, StoreError> {
-        let snapshot = self.db.snapshot();
-        let Some(last) = snapshot.range::<[u8; rows::KEY], _>(&self.rows, ..).next_back() else { return Ok(0) };
-        let key = last.key().map_err(|e| corrupt(&e))?;
-        let (row, _) = rows::parse_key(&key).ok_or_else(|| StoreError::Corrupt("a key in the log".into()))?;
-        Ok(row + 1)
+        Ok(Self { segments: Segments::open(path)? })
     }
 
     /// Reads one record. Its frame is for the caller to check.
     ///
     /// # Errors
-    /// `Corrupt` when a part is missing, or what stands at that place is damaged.
-    pub fn record(&self, place: Place) -> Result<(RecordHead, Stored), StoreError> {
-        let Place { row, at } = place;
-        let damaged = || StoreError::Corrupt(format!("log row {row}: the record at {at}"));
-        let snapshot = self.db.snapshot();
-        let skip = at as usize % rows::PART;
-        let mut next = u16::try_from(at as usize / rows::PART).map_err(|_| damaged())?;
-        let mut bytes = Vec::new();
-        let mut fill = |bytes: &mut Vec<u8>, len: usize| -> Result<(), StoreError> {
-            while bytes.len() < len {
-                let part = snapshot.get(&self.rows, rows::key(row, next)).map_err(|e| corrupt(&e))?;
-                bytes.extend_from_slice(&part.ok_or_else(damaged)?);
-                next += 1;
-            }
-            Ok(())
+    /// `Corrupt` when what stands at that place is damaged.
+    pub fn record(&self, place: u64) -> Result<(RecordHead, Stored), StoreError> {
+        let damaged = || StoreError::Corrupt(format!("the record at {place} of the log"));
+        let read = |from: u64, bytes: &mut [u8]| {
+            let read = self.segments.read(from, bytes).map_err(|e| StoreError::Corrupt(format!("the record at {place} of the log: {}", said(&e))))?;
+            Ok::<_, StoreError>(read)
         };
-        let frame = skip + rows::RECORD_HEAD;
-        fill(&mut bytes, frame)?;
-        let head = RecordHead::decode(place, &bytes[skip..]).ok_or_else(damaged)?;
-        fill(&mut bytes, frame + head.len)?;
-        Ok((head, head.stored(Bytes::from(bytes).slice(frame..frame + head.len))))
+        let mut bytes = vec![0; GUESS];
+        let have = read(place, &mut bytes)?;
+        let head = RecordHead::decode(place, &bytes[..have]).ok_or_else(damaged)?;
+        let end = RECORD_HEAD + head.len;
+        bytes.resize(end, 0);
+        if have < end && read(place + have as u64, &mut bytes[have..])? < end - have {
+            return Err(damaged());
+        }
+        Ok((head, head.stored(Bytes::from(bytes).slice(RECORD_HEAD..))))
     }
 
-    /// Calls `each` with every row from `from` on, in order, until it answers false. Rows must follow one another without a gap.
+    /// Whether the commit that an index was written up to is where it says.
+    #[must_use]
+    pub fn has(&self, commit: Commit) -> bool {
+        let mut head = [0; ROW_HEAD];
+        let read = self.segments.read(commit.start, &mut head).is_ok_and(|read| read == ROW_HEAD);
+        read && RowHead::decode(commit.start, &head).is_some_and(|head| head.row == commit.number)
+    }
+
+    /// Calls `each` with every row from `from` on, in order, until it answers false or the row ends at `to`; answers where
+    /// the log ends, or where it stopped. While the log is written, `to` must be a position up to which it is durable. A
+    /// row that was being written when the power went is not counted, nor is it changed.
     ///
     /// # Errors
-    /// `Corrupt` at the first damaged row or gap.
-    pub fn scan(&self, from: u64, mut each: impl FnMut(u64, Vec<(RecordHead, Bytes)>) -> bool) -> Result<(), StoreError> {
-        let snapshot = self.db.snapshot();
-        let mut parts = snapshot.range(&self.rows, rows::key(from, 0)..);
-        let mut row = from;
-        while let Some(first) = parts.next() {
-            let missing = || StoreError::Corrupt(format!("log row {row}: a part is missing"));
-            let (key, first) = first.into_inner().map_err(|e| corrupt(&e))?;
-            if rows::parse_key(&key) != Some((row, 0)) {
-                return Err(missing());
-            }
-            let count = rows::parts(row, &first).ok_or_else(|| StoreError::Corrupt(format!("log row {row}")))?;
-            let mut bytes = Vec::with_capacity(count * rows::PART);
-            bytes.extend_from_slice(&first);
-            for number in (1..=u16::MAX).take(count - 1) {
-                let (key, part) = parts.next().ok_or_else(missing)?.into_inner().map_err(|e| corrupt(&e))?;
-                if rows::parse_key(&key) != Some((row, number)) {
-                    return Err(missing());
+    /// `Corrupt` when a row is damaged, which shows by another one after it.
+    pub fn scan(&self, from: End, to: Option<u64>, mut each: impl FnMut(Commit, Row) -> bool) -> Result<End, StoreError> {
+        let mut end = from;
+        let mut number = end.position / SEGMENT;
+        loop {
+            let base = number * SEGMENT;
+            let bytes = self.segment(number)?;
+            loop {
+                let (head, body) = match row_at(base, &bytes, end.position) {
+                    Found::Row(head, body) if head.row == end.row => (head, body),
+                    // Damage in a frame harms the member whose it is, when that is read.
+                    Found::Torn(head, body) if head.row == end.row && self.follows(base, &bytes, &head, end.position)? => {
+                        tracing::error!(row = head.row, "a row of the log is damaged: the member whose record it is will be stopped");
+                        (head, body)
+                    }
+                    _ => break,
+                };
+                let row = rows::decode(end.position, &head, &body)?;
+                let start = end.position;
+                end = End { row: head.row + 1, position: start + (ROW_HEAD + head.len) as u64 };
+                if !each(Commit { number: head.row, start, end: end.position }, row) || to.is_some_and(|to| end.position >= to) {
+                    return Ok(end);
                 }
-                bytes.extend_from_slice(&part);
             }
-            if !each(row, rows::decode(row, &Bytes::from(bytes))?) {
-                break;
+            // Here the log ends, or goes on in the next segment, or is damaged: then a later row is somewhere.
+            match self.first(number + 1)? {
+                Some(head) if head.row == end.row => {
+                    number += 1;
+                    end.position = number * SEGMENT;
+                }
+                None if !later(base, &bytes, end) => return Ok(end),
+                _ => return Err(StoreError::Corrupt(format!("log row {}", end.row))),
             }
-            row += 1;
+        }
+    }
+
+    /// Whether another row stands after the one at `position`.
+    fn follows(&self, base: u64, bytes: &Bytes, head: &RowHead, position: u64) -> Result<bool, StoreError> {
+        let after = position + (ROW_HEAD + head.len) as u64;
+        let here = matches!(row_at(base, bytes, after), Found::Row(next, _) | Found::Torn(next, _) if next.row == head.row + 1);
+        let number = base / SEGMENT + 1;
+        Ok(here || self.first(number)?.is_some_and(|next| next.row == head.row + 1))
+    }
+
+    /// The first row of a segment; `None` when it has none, or is not there.
+    fn first(&self, number: u64) -> Result<Option<RowHead>, StoreError> {
+        if !self.segments.has(number) {
+            return Ok(None);
+        }
+        let mut head = [0; ROW_HEAD];
+        self.segments.read(number * SEGMENT, &mut head).map_err(|e| unreadable(number, &e))?;
+        Ok(RowHead::decode(number * SEGMENT, &head))
+    }
+
+    fn segment(&self, number: u64) -> Result<Bytes, StoreError> {
+        self.segments.whole(number).map(Bytes::from).map_err(|e| unreadable(number, &e))
+    }
+
+    /// Writes zeros over what a torn row has left after the end, so that it can never be taken for a later one.
+    ///
+    /// # Errors
+    /// `Fatal` when it cannot be written.
+    pub fn clean(&self, end: End) -> Result<(), StoreError> {
+        let fatal = |e: std::io::Error| StoreError::Fatal(format!("the log cannot be written: {}", said(&e)));
+        for number in (end.position / SEGMENT..).take_while(|number| self.segments.has(*number)) {
+            let bytes = self.segment(number)?;
+            let start = offset(end.position.saturating_sub(number * SEGMENT));
+            if let Some(last) = bytes[start..].iter().rposition(|byte| *byte != 0) {
+                use std::os::unix::fs::FileExt;
+                let file = self.segments.writable(number).map_err(fatal)?;
+                file.write_all_at(&vec![0; last + 1], start as u64).and_then(|()| file.sync_data()).map_err(fatal)?;
+                tracing::info!(bytes = last + 1, "a write that was cut short, and not acknowledged, was taken off the log's end");
+            }
         }
         Ok(())
     }
-
-    /// How many commits have changed a cell.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read.
-    pub fn cell_changes(&self) -> Result<u64, StoreError> {
-        let count = self.cell(CHANGES)?.map(|bytes| <[u8; 8]>::try_from(&bytes[..]).map_err(|_| StoreError::Corrupt("the count of changed cells".into())));
-        Ok(count.transpose()?.map_or(0, u64::from_le_bytes))
-    }
-
-    /// A cell's value.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read.
-    pub fn cell(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let value = self.db.snapshot().get(&self.cells, key).map_err(|e| corrupt(&e))?;
-        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
-    }
 }
 
-/// The committer's writer of `log/`.
-pub struct LogWriter {
-    pub(crate) log: Log,
-    pub(crate) tail: Arc<TailIndex>,
-    pub(crate) witness: Witness,
-    pub(crate) durability: Option<PersistMode>,
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) fatal: Fatal,
-    /// Number of the next row.
-    pub(crate) row: u64,
-    pub(crate) heads: Arc<Heads>,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) added: Vec<Added>,
-    pub(crate) commit_seconds: metrics::Histogram,
-    pub(crate) commit_records: metrics::Histogram,
+/// What stands at `position` of the segment that begins at `base`.
+fn row_at(base: u64, bytes: &Bytes, position: u64) -> Found {
+    let at = offset(position - base);
+    let Some(head) = bytes.get(at..).and_then(|rest| RowHead::decode(position, rest)) else { return Found::Nothing };
+    let body = at + ROW_HEAD..at + ROW_HEAD + head.len;
+    if body.end > bytes.len() {
+        return Found::Nothing;
+    }
+    let body = bytes.slice(body);
+    if head.matches(&body) { Found::Row(head, body) } else { Found::Torn(head, body) }
 }
 
-impl Backend for LogWriter {
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let started = self.watch.start();
-        let mut write = self.log.db.batch().durability(self.durability);
-        let records = batch.records.len();
-        if records > 0 {
-            rows::encode(&mut self.bytes, &mut self.added, self.row, &batch.records);
-            for (number, part) in (0_u16..).zip(self.bytes.chunks(rows::PART)) {
-                write.insert(&self.log.rows, rows::key(self.row, number), part);
-            }
-        }
-        for (key, value) in &batch.cells {
-            match value {
-                Some(value) => write.insert(&self.log.cells, &key[..], &value[..]),
-                None => write.remove(&self.log.cells, &key[..]),
-            }
-        }
-        if !batch.cells.is_empty() {
-            write.insert(&self.log.cells, CHANGES, (self.witness.cells() + 1).to_le_bytes());
-        }
-        write.commit().map_err(|e| StoreError::Fatal(format!("the log cannot be written: {}", explain(&e))))?;
-        self.watch.end();
-        self.witness.note(records as u64, !batch.cells.is_empty()).map_err(|e| StoreError::Fatal(format!("what was acknowledged cannot be noted: {}", said(&e))))?;
-        if records > 0 {
-            self.tail.add(self.row, &self.added);
-            self.heads.advance(&self.added);
-            self.row += 1;
-        }
-        self.commit_seconds.record(started.elapsed().as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "a batch has at most 1,024 records")]
-        self.commit_records.record(records as f64);
-        Ok(())
-    }
-
-    fn cell(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.log.cell(key)
-    }
-
-    fn failed(&mut self, error: &StoreError) {
-        (self.fatal)(error);
-    }
+/// Whether a row later than the end stands after it in its segment.
+fn later(base: u64, bytes: &Bytes, end: End) -> bool {
+    let rest = &bytes[offset(end.position - base)..];
+    let mut found = memchr::memmem::find_iter(rest, &MAGIC);
+    found.any(|at| RowHead::decode(end.position + at as u64, &rest[at..]).is_some_and(|head| head.row > end.row))
 }
 
-/// Offset after each shard's last durable record.
-pub struct Heads(Box<[AtomicU64]>);
-
-impl Heads {
-    /// As found when the folder was opened.
-    #[must_use]
-    pub fn new(found: Vec<Offset>) -> Self {
-        Self(found.into_iter().map(AtomicU64::new).collect())
-    }
-
-    /// Of one shard; 0 for one that the folder does not have.
-    #[must_use]
-    pub fn of(&self, shard: ShardId) -> Offset {
-        self.0.get(usize::from(shard.0)).map_or(0, |head| head.load(Ordering::Acquire))
-    }
-
-    fn advance(&self, added: &[Added]) {
-        for record in added {
-            if let Some(head) = self.0.get(usize::from(record.shard.0)) {
-                head.store(record.offset + 1, Ordering::Release);
-            }
-        }
-    }
+/// An offset in a segment: 16 MiB at most.
+fn offset(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Notices a commit that does not come back.
-pub struct Watch {
-    epoch: Instant,
-    /// Milliseconds after `epoch` at which the running commit began, plus 1; 0 = none runs.
-    began: AtomicU64,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self { epoch: Instant::now(), began: AtomicU64::new(0) }
-    }
-}
-
-impl Watch {
-    fn start(&self) -> Instant {
-        let now = Instant::now();
-        let since = u64::try_from(now.duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX - 1);
-        self.began.store(since + 1, Ordering::Relaxed);
-        now
-    }
-
-    fn end(&self) {
-        self.began.store(0, Ordering::Relaxed);
-    }
-
-    /// For how long the running commit has run; zero when none does.
-    #[must_use]
-    pub fn running(&self) -> Duration {
-        match self.began.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            began => self.epoch.elapsed().saturating_sub(Duration::from_millis(began - 1)),
-        }
-    }
-}
-
-pub(crate) fn corrupt(error: &fjall::Error) -> StoreError {
-    StoreError::Corrupt(explain(error))
-}
-
-/// Opens a database whose library may panic on a damaged file: `None` then. The panic is not printed: what it means for
-/// the operator is said by the caller.
-pub(crate) fn quietly<T>(open: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|panic| tracing::debug!(%panic, "a database cannot be opened")));
-    let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).ok();
-    std::panic::set_hook(hook);
-    opened
-}
-
-/// One sentence for the operator.
-pub(crate) fn explain(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(e) => said(e),
-        fjall::Error::Locked => "another process has it open".into(),
-        other => format!("a file in it is damaged; restore the folder from a backup ({other:?})"),
-    }
-}
-
-fn said(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull => "the disk is full; make room on it and start again, nothing acknowledged is lost".into(),
-        _ => error.to_string(),
-    }
+fn unreadable(number: u64, error: &std::io::Error) -> StoreError {
+    StoreError::Corrupt(format!("segment {number} of the log: {}", said(error)))
 }

@@ -1,70 +1,156 @@
-//! Bytes of a log row and of an index run.
+//! Bytes of a log row and of an index run. Positions are bytes from the log's beginning; all numbers are little endian.
 //!
-//! A commit writes one row: the records of all its shards back to back, in parts of at most 504 bytes
-//! of key and value, because a longer item that straddles a torn unit keeps fjall from opening. Rows are
-//! numbered, so that keys only grow: the tables that fjall makes of them never overlap, and are never merged.
+//! A commit writes one row: the records of all its shards and the changes of cells, back to back.
 //!
 //! ```text
-//! key     row u64 | part u16                                              (big endian: sorts)
-//! row     count u32 | body length u32 | crc32c u32 | body                 (little endian)
-//! body    record*
+//! row     magic [4] | body length u32 | row u64 | records u32 | cells u32 | crc32c of body u32 | crc32c u32 | body
+//! body    record* cell*
 //! record  shard u16 | offset u64 | entity [22] | seq u64 | length u32 | crc32c u32 | frame
+//! cell    key length u16 | value length u32, or all ones: removed | key | value
 //! ```
-//! The row's checksum covers its number, count and length; a record's covers the row's number and what stands before
-//! it. A frame has its own. So a record can be read without the rest of its row, one found in a wrong place is
-//! noticed, and damage in a frame harms nobody else.
+//! The checksums of a row's and a record's head cover its position and what stands before them. So a record can be read
+//! without the rest of its row, one in a wrong place is noticed, and damage in a frame, which has a checksum of its own,
+//! harms nobody else.
 
 use bytes::Bytes;
-use tessera_storage::committer::Admitted;
-use tessera_storage::tail::{Added, Place, Run};
+use tessera_storage::committer::{Admitted, Batch};
+use tessera_storage::tail::{Added, Run};
 use tessera_storage::{EntityKey, Offset, Seq, ShardId, StoreError, Stored};
 
-/// Bytes of a row's key.
-pub const KEY: usize = 10;
-/// Bytes of value in one part.
-pub const PART: usize = 504 - KEY;
-const ROW_HEAD: usize = 12;
+/// Begins every row.
+pub const MAGIC: [u8; 4] = *b"\xABTsR";
+/// Bytes of a row's head.
+pub const ROW_HEAD: usize = 4 + 4 + 8 + 4 + 4 + 4 + 4;
 /// Bytes before a record's frame.
 pub const RECORD_HEAD: usize = 2 + 8 + EntityKey::LEN + 8 + 4 + 4;
+const REMOVED: u32 = u32::MAX;
 
-/// Key of one part of a row.
-#[must_use]
-pub fn key(row: u64, part: u16) -> [u8; KEY] {
-    let mut key = [0; KEY];
-    key[..8].copy_from_slice(&row.to_be_bytes());
-    key[8..].copy_from_slice(&part.to_be_bytes());
-    key
-}
+/// A cell and its value; `None` = removed.
+pub type CellChange = (Bytes, Option<Bytes>);
 
-/// Row and part of a key.
-#[must_use]
-pub fn parse_key(key: &[u8]) -> Option<(u64, u16)> {
-    let (row, part) = key.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*row), u16::from_be_bytes(part.try_into().ok()?)))
-}
-
-/// Lays out a row in `bytes`, and says in `added` where each record lies (both cleared first).
-pub fn encode(bytes: &mut Vec<u8>, added: &mut Vec<Added>, row: u64, records: &[Admitted]) {
+/// Lays out a row in `bytes` for `position`, and says in `added` where each record lies (both cleared first).
+pub fn encode(bytes: &mut Vec<u8>, added: &mut Vec<Added>, position: u64, row: u64, batch: &Batch) {
     bytes.clear();
     added.clear();
     bytes.extend_from_slice(&[0; ROW_HEAD]);
-    for Admitted { shard, offset, record } in records {
+    for Admitted { shard, offset, record } in &batch.records {
         let at = bytes.len();
+        let place = position + at as u64;
         bytes.extend_from_slice(&shard.0.to_le_bytes());
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&record.entity.0);
         bytes.extend_from_slice(&record.seq.to_le_bytes());
         bytes.extend_from_slice(&len32(record.frame.len()).to_le_bytes());
-        let crc = checksum(row, &bytes[at..]);
+        let crc = checksum(place, &bytes[at..]);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(&record.frame);
-        added.push(Added { entity: record.entity, seq: record.seq, shard: *shard, offset: *offset, place: Place { row, at: len32(at) } });
+        added.push(Added { entity: record.entity, seq: record.seq, shard: *shard, offset: *offset, place });
     }
-    let body = len32(bytes.len() - ROW_HEAD);
-    bytes[..4].copy_from_slice(&len32(records.len()).to_le_bytes());
-    bytes[4..8].copy_from_slice(&body.to_le_bytes());
-    let crc = checksum(row, &bytes[..8]);
-    bytes[8..ROW_HEAD].copy_from_slice(&crc.to_le_bytes());
+    for (key, value) in &batch.cells {
+        // Keys of cells have some tens of bytes.
+        bytes.extend_from_slice(&u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
+        bytes.extend_from_slice(&value.as_ref().map_or(REMOVED, |value| len32(value.len())).to_le_bytes());
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(value.as_deref().unwrap_or_default());
+    }
+    let (head, body) = bytes.split_at_mut(ROW_HEAD);
+    head[..4].copy_from_slice(&MAGIC);
+    head[4..8].copy_from_slice(&len32(body.len()).to_le_bytes());
+    head[8..16].copy_from_slice(&row.to_le_bytes());
+    head[16..20].copy_from_slice(&len32(batch.records.len()).to_le_bytes());
+    head[20..24].copy_from_slice(&len32(batch.cells.len()).to_le_bytes());
+    head[24..28].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+    let crc = checksum(position, &head[..28]);
+    head[28..].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What stands before a row's body.
+#[derive(Clone, Copy, Debug)]
+pub struct RowHead {
+    /// The row's number, dense from 0.
+    pub row: u64,
+    /// Length of the body in bytes.
+    pub len: usize,
+    records: usize,
+    cells: usize,
+    crc: u32,
+}
+
+impl RowHead {
+    /// Reads the head of the row at `position`; `None` when there is none, or it is damaged.
+    #[must_use]
+    pub fn decode(position: u64, bytes: &[u8]) -> Option<Self> {
+        let (head, _) = bytes.split_first_chunk::<ROW_HEAD>()?;
+        let (covered, crc) = head.split_last_chunk::<4>()?;
+        if !covered.starts_with(&MAGIC) || checksum(position, covered) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let word = |at: usize| Some(u32::from_le_bytes(covered.get(at..at + 4)?.try_into().ok()?));
+        Some(Self {
+            len: word(4)? as usize,
+            row: u64::from_le_bytes(covered.get(8..16)?.try_into().ok()?),
+            records: word(16)? as usize,
+            cells: word(20)? as usize,
+            crc: word(24)?,
+        })
+    }
+
+    /// Whether the body is as it was written.
+    #[must_use]
+    pub fn matches(&self, body: &[u8]) -> bool {
+        body.len() == self.len && crc32c::crc32c(body) == self.crc
+    }
+}
+
+/// A row that was read. Frames are not looked into.
+pub struct Row {
+    /// Its records.
+    pub records: Vec<(RecordHead, Bytes)>,
+    /// Its changes of cells.
+    pub cells: Vec<CellChange>,
+}
+
+/// Reads the row at `position`. A body that does not match its checksum can be read if the damage is within a frame,
+/// unless cells, which have no checksum of their own, stand beside it.
+///
+/// # Errors
+/// `Corrupt` with the row's number.
+pub fn decode(position: u64, head: &RowHead, body: &Bytes) -> Result<Row, StoreError> {
+    let damaged = || StoreError::Corrupt(format!("log row {}", head.row));
+    if head.cells > 0 && !head.matches(body) {
+        return Err(damaged());
+    }
+    let mut records = Vec::with_capacity(head.records);
+    let mut at = 0;
+    for _ in 0..head.records {
+        let place = position + (ROW_HEAD + at) as u64;
+        let record = body.get(at..).and_then(|rest| RecordHead::decode(place, rest)).ok_or_else(damaged)?;
+        let frame = at + RECORD_HEAD..at + RECORD_HEAD + record.len;
+        at = frame.end;
+        if at > body.len() {
+            return Err(damaged());
+        }
+        records.push((record, body.slice(frame)));
+    }
+    let mut rest = body.slice(at..);
+    let mut cells = Vec::with_capacity(head.cells);
+    for _ in 0..head.cells {
+        cells.push(take_cell(&mut rest).ok_or_else(damaged)?);
+    }
+    Ok(Row { records, cells })
+}
+
+fn take_cell(rest: &mut Bytes) -> Option<CellChange> {
+    let (lens, _) = rest.split_first_chunk::<6>()?;
+    let key = usize::from(u16::from_le_bytes([lens[0], lens[1]]));
+    let value = u32::from_le_bytes([lens[2], lens[3], lens[4], lens[5]]);
+    let end = 6 + key + if value == REMOVED { 0 } else { value as usize };
+    if end > rest.len() {
+        return None;
+    }
+    let cell = rest.split_to(end);
+    // Copied: a cell that is kept must not keep its row.
+    Some((Bytes::copy_from_slice(&cell[6..6 + key]), (value != REMOVED).then(|| Bytes::copy_from_slice(&cell[6 + key..]))))
 }
 
 /// What stands before a record's frame.
@@ -79,10 +165,10 @@ pub struct RecordHead {
 impl RecordHead {
     /// Reads the head of the record at `place`; `None` when it is damaged.
     #[must_use]
-    pub fn decode(place: Place, bytes: &[u8]) -> Option<Self> {
+    pub fn decode(place: u64, bytes: &[u8]) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<RECORD_HEAD>()?;
         let (covered, crc) = head.split_last_chunk::<4>()?;
-        if checksum(place.row, covered) != u32::from_le_bytes(*crc) {
+        if checksum(place, covered) != u32::from_le_bytes(*crc) {
             return None;
         }
         let (shard, rest) = covered.split_first_chunk::<2>()?;
@@ -106,75 +192,14 @@ impl RecordHead {
     }
 }
 
-/// Number of parts of the row whose first part this is; `None` when its head is damaged.
+/// A run: where consecutive records lie. `crc32c u32 | number of the first u64 | place u64*`.
 #[must_use]
-pub fn parts(row: u64, first: &[u8]) -> Option<usize> {
-    row_head(row, first).map(|(_, body)| (ROW_HEAD + body).div_ceil(PART))
-}
-
-/// Count of records, and length of the body.
-fn row_head(row: u64, bytes: &[u8]) -> Option<(usize, usize)> {
-    let (head, _) = bytes.split_first_chunk::<ROW_HEAD>()?;
-    let (covered, crc) = head.split_last_chunk::<4>()?;
-    let (count, body) = covered.split_first_chunk::<4>()?;
-    let body = u32::from_le_bytes(body.try_into().ok()?);
-    (checksum(row, covered) == u32::from_le_bytes(*crc)).then_some((u32::from_le_bytes(*count) as usize, body as usize))
-}
-
-/// Reads the heads of a whole row. Frames are not looked into.
-///
-/// # Errors
-/// `Corrupt` with the row's number.
-pub fn decode(row: u64, bytes: &Bytes) -> Result<Vec<(RecordHead, Bytes)>, StoreError> {
-    let damaged = || StoreError::Corrupt(format!("log row {row}"));
-    let (count, body) = row_head(row, bytes).ok_or_else(damaged)?;
-    if bytes.len() != ROW_HEAD + body {
-        return Err(damaged());
-    }
-    let mut records = Vec::with_capacity(count);
-    let mut at = ROW_HEAD;
-    for _ in 0..count {
-        let head = bytes.get(at..).and_then(|rest| RecordHead::decode(Place { row, at: len32(at) }, rest)).ok_or_else(damaged)?;
-        let frame = at + RECORD_HEAD..at + RECORD_HEAD + head.len;
-        at = frame.end;
-        if at > bytes.len() {
-            return Err(damaged());
-        }
-        records.push((head, bytes.slice(frame)));
-    }
-    Ok(records)
-}
-
-/// Key of the run of an entity's records that starts at `first`.
-#[must_use]
-pub fn entity_run_key(entity: &EntityKey, first: Seq) -> [u8; EntityKey::LEN + 8] {
-    let mut key = [0; EntityKey::LEN + 8];
-    key[..EntityKey::LEN].copy_from_slice(&entity.0);
-    key[EntityKey::LEN..].copy_from_slice(&first.to_be_bytes());
-    key
-}
-
-/// Key of the run of a shard's records that starts at `first`.
-#[must_use]
-pub fn shard_run_key(shard: ShardId, first: Offset) -> [u8; 10] {
-    let mut key = [0; 10];
-    key[..2].copy_from_slice(&shard.0.to_be_bytes());
-    key[2..].copy_from_slice(&first.to_be_bytes());
-    key
-}
-
-/// A run: where consecutive records lie. `crc32c u32 | number of the first u64 | first row u64 | (rows after it u32 | at u32)*`.
-#[must_use]
-pub fn encode_run(first: u64, places: &[Place]) -> Vec<u8> {
-    let base = places.first().map_or(0, |place| place.row);
-    let mut value = Vec::with_capacity(20 + 8 * places.len());
+pub fn encode_run(first: u64, places: &[u64]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(12 + 8 * places.len());
     value.extend_from_slice(&[0; 4]);
     value.extend_from_slice(&first.to_le_bytes());
-    value.extend_from_slice(&base.to_le_bytes());
     for place in places {
-        // A window has 65,536 records: rows within it are near one another.
-        value.extend_from_slice(&u32::try_from(place.row - base).unwrap_or(u32::MAX).to_le_bytes());
-        value.extend_from_slice(&place.at.to_le_bytes());
+        value.extend_from_slice(&place.to_le_bytes());
     }
     let crc = crc32c::crc32c(&value[4..]);
     value[..4].copy_from_slice(&crc.to_le_bytes());
@@ -189,17 +214,12 @@ pub fn decode_run(value: &[u8]) -> Option<Run> {
         return None;
     }
     let (first, rest) = rest.split_first_chunk::<8>()?;
-    let (base, rest) = rest.split_first_chunk::<8>()?;
-    let base = u64::from_le_bytes(*base);
-    let places = rest.chunks_exact(8).map(|place| {
-        let (row, at) = place.split_first_chunk::<4>()?;
-        Some(Place { row: base + u64::from(u32::from_le_bytes(*row)), at: u32::from_le_bytes(at.try_into().ok()?) })
-    });
-    Some(Run { first: u64::from_le_bytes(*first), places: places.collect::<Option<_>>()? })
+    let places = rest.chunks_exact(8).map(|place| place.try_into().map(u64::from_le_bytes));
+    Some(Run { first: u64::from_le_bytes(*first), places: places.collect::<Result<_, _>>().ok()? })
 }
 
-fn checksum(row: u64, covered: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&row.to_le_bytes()), covered)
+fn checksum(position: u64, covered: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&position.to_le_bytes()), covered)
 }
 
 /// Lengths here are bounded by the committer's batch (a few MiB).

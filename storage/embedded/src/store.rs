@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tessera_storage::committer::{self, Op, Sabotage};
 use tessera_storage::store::QueuedCells;
-use tessera_storage::tail::{Added, Place};
+use tessera_storage::tail::Added;
 use tessera_storage::{
     Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, TailIndex, Wake,
 };
@@ -15,8 +16,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::folder::Folder;
 use crate::index::Index;
 use crate::indexer::{self, Indexer, Note};
-use crate::log::{Heads, Log, LogWriter, Watch};
-use crate::witness::{Totals, Witness};
+use crate::log::{End, Log};
+use crate::rows::Row;
+use crate::segments::SEGMENT;
+use crate::witness::Witness;
+use crate::writer::{Heads, LogWriter, Watch};
 
 /// Told once when the store cannot go on. The binary prints the sentence and ends with a code.
 pub type Fatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
@@ -45,7 +49,6 @@ pub struct EmbeddedStore {
     queue: mpsc::Sender<Op>,
     notes: std::sync::mpsc::SyncSender<Note>,
     shards: u16,
-    heads: Arc<Heads>,
     _folder: Folder,
 }
 
@@ -71,43 +74,48 @@ impl EmbeddedStore {
             }
             other => (index, other.map_err(CatchUp::into_inner)?),
         };
-        let totals = Totals { records: caught_up.heads.iter().sum(), cells: log.cell_changes()? };
-        let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), totals)?;
+        let end = caught_up.end;
+        let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), end.row)?;
+        log.clean(end)?;
         folder.finish()?;
-        let heads = Arc::new(Heads::new(caught_up.heads));
+        let heads = Heads::new(end.position, caught_up.heads);
         let watch = Arc::new(Watch::default());
         let (queue, receiver) = mpsc::channel(committer::QUEUE);
-        let writer = LogWriter {
-            log: log.clone(),
-            tail: tail.clone(),
-            witness,
-            durability: (!options.skip_sync).then_some(fjall::PersistMode::SyncData),
-            watch: watch.clone(),
-            fatal: options.fatal.clone(),
-            row: caught_up.row,
-            heads: heads.clone(),
-            bytes: Vec::new(),
-            added: Vec::new(),
-            commit_seconds: metrics::histogram!("tessera_store_commit_seconds"),
-            commit_records: metrics::histogram!("tessera_store_commit_records"),
-        };
-        spawn("committer", move || committer::run(receiver, writer, options.sabotage))?;
         let (notes, inbox) = std::sync::mpsc::sync_channel(indexer::SNAPSHOT_QUEUE);
-        let indexer = Indexer { index: index.clone(), tail: tail.clone(), watch, fatal: options.fatal };
-        spawn("indexer", move || indexer.run(&inbox))?;
+        let indexer = Indexer { index: index.clone(), tail: tail.clone(), watch: watch.clone(), fatal: options.fatal.clone() };
+        let number = end.position / SEGMENT;
+        let file = log.segments.writable(number).map_err(|e| StoreError::Fatal(format!("the log cannot be written: {e}")))?;
+        let prepared = log.segments.prepare(number + 1)?;
         let reads = Arc::new(Reads {
             log,
             index,
             tail,
+            heads,
             index_path,
             notes: notes.clone(),
             permits: Semaphore::new(READS),
             myself: OnceLock::new(),
             damage: Mutex::new(false),
         });
+        let writer = LogWriter {
+            reads: reads.clone(),
+            file,
+            prepared,
+            end,
+            witness,
+            skip_sync: options.skip_sync,
+            watch,
+            fatal: options.fatal,
+            bytes: Vec::new(),
+            added: Vec::new(),
+            commit_seconds: metrics::histogram!("tessera_store_commit_seconds"),
+            commit_records: metrics::histogram!("tessera_store_commit_records"),
+        };
+        spawn("committer", move || committer::run(receiver, writer, options.sabotage))?;
+        spawn("indexer", move || indexer.run(&inbox))?;
         // Set once, here: reads move to the blocking pool and need an owner there.
         drop(reads.myself.set(Arc::downgrade(&reads)));
-        Ok(Self { reads, queue, notes, shards: folder.shards, heads, _folder: folder })
+        Ok(Self { reads, queue, notes, shards: folder.shards, _folder: folder })
     }
 
     /// Into how many shards entities are hashed in this folder.
@@ -130,10 +138,9 @@ impl CatchUp {
     }
 }
 
-/// Where the log ends.
+/// Where the log and its shards end.
 struct CaughtUp {
-    /// Number of the next row.
-    row: u64,
+    end: End,
     /// Offset after each shard's last record.
     heads: Vec<Offset>,
 }
@@ -142,39 +149,52 @@ struct CaughtUp {
 fn catch_up(log: &Log, index: &Index, tail: &TailIndex, shards: u16) -> Result<CaughtUp, CatchUp> {
     let indexed = index.indexed().map_err(CatchUp::Index)?;
     let mut heads = (0..shards).map(|shard| index.head(ShardId(shard))).collect::<Result<Vec<_>, _>>().map_err(CatchUp::Index)?;
-    let end = log.end().map_err(CatchUp::Log)?;
-    if end < indexed {
-        let text = format!("the log ends at row {end}, but rows up to {indexed} were acknowledged: the log is damaged; restore the folder from a backup");
+    if let Some(commit) = indexed
+        && !log.has(commit)
+    {
+        let text = format!("the log does not have its row {}, which was acknowledged: the log is damaged; restore the folder from a backup", commit.number);
         return Err(CatchUp::Log(StoreError::Fatal(text)));
     }
+    let from = indexed.map_or(End::default(), |commit| End { row: commit.number + 1, position: commit.end });
     let mut failed = Ok(());
-    let scan = log.scan(indexed, |row, records| {
-        let added: Vec<_> = records.iter().map(|(head, _)| head.added).collect();
+    let scan = log.scan(from, None, |commit, row| {
+        let added: Vec<_> = row.records.iter().map(|(head, _)| head.added).collect();
         for record in &added {
             match heads.get_mut(usize::from(record.shard.0)) {
                 Some(head) if *head == record.offset => *head += 1,
-                _ => failed = Err(StoreError::Corrupt(format!("log row {row}: record {} of shard {} is not the next", record.offset, record.shard.0))),
+                _ => {
+                    failed = Err(StoreError::Corrupt(format!("log row {}: record {} of shard {} is not the next", commit.number, record.offset, record.shard.0)));
+                    return false;
+                }
             }
         }
-        if failed.is_ok() {
-            tail.add(row, &added);
-        }
+        tail.add(commit, &added, &row.cells);
         if tail.len() >= indexer::WINDOW_RECORDS
             && let Some(window) = tail.seal()
         {
-            failed = std::mem::replace(&mut failed, Ok(())).and_then(|()| index.write_window(&window));
+            failed = index.write_window(&window);
             tail.indexed();
         }
         failed.is_ok()
     });
-    scan.and(failed).map_err(CatchUp::Log)?;
-    Ok(CaughtUp { row: end, heads })
+    let end = scan.and_then(|end| failed.map(|()| end)).map_err(|error| CatchUp::Log(unreadable(error)))?;
+    Ok(CaughtUp { end, heads })
 }
 
-struct Reads {
+/// What the operator is told of a log that cannot be read to its end.
+fn unreadable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(what) => StoreError::Fatal(format!("{what} is damaged; restore the folder from a backup")),
+        other => other,
+    }
+}
+
+/// What reads need.
+pub(crate) struct Reads {
     log: Log,
     index: Index,
-    tail: Arc<TailIndex>,
+    pub(crate) tail: Arc<TailIndex>,
+    pub(crate) heads: Heads,
     index_path: PathBuf,
     notes: std::sync::mpsc::SyncSender<Note>,
     permits: Semaphore,
@@ -204,7 +224,7 @@ impl Reads {
             Ok(indexed) => self.read(merge(indexed, tail), |added| (added.entity == *entity).then_some(added.seq)),
             Err(error) => {
                 self.index_damaged(&error);
-                self.scan(usize::MAX, |added| added.entity == *entity && (from..=to).contains(&added.seq))
+                self.scan(|added| added.entity == *entity && (from..=to).contains(&added.seq))
             }
         }?;
         match records.windows(2).find(|pair| pair[1].seq != pair[0].seq + 1) {
@@ -221,31 +241,52 @@ impl Reads {
             Ok(indexed) => self.read(merge(indexed, tail), |added| (added.shard == shard).then_some(added.offset)),
             Err(error) => {
                 self.index_damaged(&error);
-                self.scan(max, |added| added.shard == shard && added.offset >= from)
+                self.scan(|added| added.shard == shard && (from..=to).contains(&added.offset))
             }
         }
     }
 
     /// Reads records from their places; `number` says which number a record bears, if it is one of those asked for.
-    fn read(&self, places: Vec<(u64, Place)>, number: impl Fn(&Added) -> Option<u64>) -> Result<Vec<Stored>, StoreError> {
-        let one = |(wanted, place): (u64, Place)| {
+    fn read(&self, places: Vec<(u64, u64)>, number: impl Fn(&Added) -> Option<u64>) -> Result<Vec<Stored>, StoreError> {
+        let one = |(wanted, place): (u64, u64)| {
             let (head, stored) = self.log.record(place)?;
             match number(&head.added) {
                 Some(found) if found == wanted => Ok(stored),
-                _ => Err(StoreError::Corrupt(format!("record {wanted} is not in log row {} at {} where the index says", place.row, place.at))),
+                _ => Err(StoreError::Corrupt(format!("record {wanted} is not at {place} of the log, where the index says"))),
             }
         };
         places.into_iter().map(one).collect()
     }
 
+    /// A cell: tail first, index second.
+    pub(crate) fn cell(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(newest) = self.tail.cell(key) {
+            return Ok(newest);
+        }
+        self.index.cell(key).or_else(|error| {
+            self.index_damaged(&error);
+            let changes = self.each_row(|row| row.cells)?;
+            Ok(changes.into_iter().rfind(|(name, _)| name == key).and_then(|(_, value)| value))
+        })
+    }
+
     /// Without an index: read the whole log. Slow and right.
-    fn scan(&self, max: usize, wanted: impl Fn(&Added) -> bool) -> Result<Vec<Stored>, StoreError> {
+    fn scan(&self, wanted: impl Fn(&Added) -> bool) -> Result<Vec<Stored>, StoreError> {
+        self.each_row(|row| {
+            let records = row.records.into_iter().filter(|(head, _)| wanted(&head.added));
+            records.map(|(head, frame)| head.stored(frame)).collect()
+        })
+    }
+
+    fn each_row<T>(&self, take: impl Fn(Row) -> Vec<T>) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
-        self.log.scan(0, |_, records| {
-            let records = records.into_iter().filter(|(head, _)| wanted(&head.added));
-            found.extend(records.map(|(head, frame)| head.stored(frame)).take(max - found.len()));
-            found.len() < max
-        })?;
+        let end = self.heads.end();
+        if end > 0 {
+            self.log.scan(End::default(), Some(end), |_, row| {
+                found.extend(take(row));
+                true
+            })?;
+        }
         Ok(found)
     }
 
@@ -302,7 +343,7 @@ impl Store for EmbeddedStore {
 
     fn take(&self, shard: ShardId, _epoch: Epoch) -> BoxFuture<'_, Result<ShardLog, StoreError>> {
         Box::pin(async move {
-            let next = self.heads.of(shard);
+            let next = self.reads.heads.of(shard);
             self.queue.send(Op::Took { shard, next }).await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
             Ok(ShardLog::new(shard, self.queue.clone(), self.reads.clone()))
         })
@@ -313,8 +354,8 @@ impl Store for EmbeddedStore {
     }
 
     fn cells(&self) -> Arc<dyn Cells> {
-        let log = self.reads.log.clone();
-        Arc::new(QueuedCells::new(self.queue.clone(), move |key: &[u8]| log.cell(key)))
+        let reads = self.reads.clone();
+        Arc::new(QueuedCells::new(self.queue.clone(), move |key: &[u8]| reads.cell(key)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -338,7 +379,7 @@ impl Store for EmbeddedStore {
 }
 
 /// What is indexed, then what the tail has beyond it.
-fn merge(mut indexed: Vec<(u64, Place)>, tail: Vec<(u64, Place)>) -> Vec<(u64, Place)> {
+fn merge(mut indexed: Vec<(u64, u64)>, tail: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     let known = indexed.last().map(|(number, _)| *number);
     indexed.extend(tail.into_iter().filter(|(number, _)| known.is_none_or(|known| *number > known)));
     indexed
