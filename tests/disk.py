@@ -3,7 +3,7 @@
 
     disk.py full      --runs 2       the disk fills up while clients post: one sentence, code 74; with room again all is there
     disk.py refused                  a read-only folder, and a folder that is in use: one sentence, code 1
-    disk.py bitflips  --flips 1000   one random bit of a folder that was stopped, killed, or is large enough for tables
+    disk.py bitflips  --flips 1000   one random bit of a folder that was stopped, killed, or has several segments
 
 After a flip a node may refuse to start and say why, answer 503 `member_stopped` for the members concerned, or be right.
 It may not answer wrongly, forget what was acknowledged, panic or hang. What it did is counted by folder and kind.
@@ -39,7 +39,7 @@ def mounted(path, *how):
 
 def small_disk(path):
     path.mkdir()
-    return mounted(path, "-t", "tmpfs", "-o", "size=48m", "tmpfs")
+    return mounted(path, "-t", "tmpfs", "-o", "size=96m", "tmpfs")
 
 
 def full(arguments, work, parent):
@@ -49,7 +49,9 @@ def full(arguments, work, parent):
         if why := small_disk(disk):
             return [], f"skipped, no small disk can be mounted: {why}"
         try:
-            found, asked = fill(arguments.binary, work, disk, random.randrange(4 << 20, 8 << 20), random.randrange(64 << 10, 2 << 20))
+            # Wide baskets fill the segments that are there; of the others the index is the first that wants room.
+            baskets = work if run % 2 else [wide(sale) for sale in work[:12_000]]
+            found, asked = fill(arguments.binary, baskets, disk, random.uniform(1, 3), random.randrange(64 << 10, 2 << 20))
         finally:
             subprocess.run(["umount", str(disk)])
         problems += [f"run {run}: {problem}" for problem in found]
@@ -57,16 +59,15 @@ def full(arguments, work, parent):
     return problems, f"{arguments.runs} runs, {checked} answers checked"
 
 
-def fill(binary, work, disk, before, left):
-    """Clients write `before` bytes; then all but `left` is taken away from them."""
+def fill(binary, work, disk, seconds, left):
+    """Clients write for some seconds; then all of the disk but `left` bytes is taken away from them."""
     filler, known, problems = disk / "filler", Known(), []
     node = Node(binary, disk / "folder")
     if node.port is None:
         return [f"the node did not start: {node.words()}"], 0
 
     def take(shares):
-        while shutil.disk_usage(disk).used < before and not shares.ready():
-            time.sleep(0.01)
+        shares.wait(seconds)
         with open(filler, "wb", buffering=0) as out:
             while (room := shutil.disk_usage(disk).free - left) > 0:
                 out.write(bytes(min(room, 1 << 20)))
@@ -133,7 +134,7 @@ def refused(arguments, work, parent):
 
 
 def wide(sale):
-    """A basket of many lines: fjall writes a table for 64 MiB, and these get there in seconds."""
+    """A basket of many lines: these fill a segment of 16 MiB in seconds."""
     lines = enumerate((sale["lines"] * 150)[:150])
     return {**sale, "tenders": [], "lines": [{**line, "id": str(n), "sku": f"{n:064}", "brand": f"{n:064}"} for n, line in lines]}
 
@@ -143,20 +144,20 @@ class Base:
 
     def __init__(self, name, arguments, work, folder):
         self.name, self.folder, self.known = name, folder, Known()
-        self.work = [wide(sale) for sale in work[:3_000]] + work[3_000:] if name == "tables" else work
+        self.work = [wide(sale) for sale in work] if name == "wide" else work
         node, began, self.count = Node(arguments.binary, folder), time.monotonic(), len(work) - 200
         self.known.add(load(node.port, self.work, range(self.count // 2)))
         if name != "stopped":  # the index learns of these; of the others it does not before the end
             time.sleep(max(0, began + 11.5 - time.monotonic()))
         self.known.add(load(node.port, self.work, range(self.count // 2, self.count)))
         code = node.end(signal.SIGTERM if name == "stopped" else signal.SIGKILL)
-        # Without the zeros that fjall allocates behind a journal.
+        # Without the zeros that are laid out ahead.
         self.files = {}
         for path in [path for path in sorted(folder.rglob("*")) if path.is_file()]:
             data = path.read_bytes()
-            self.files[str(path.relative_to(folder))] = data.rstrip(b"\0") if path.suffix == ".jnl" else data, len(data)
-        tables = any(re.match(r"log/keyspaces/[12]/tables/", file) for file in self.files)
-        if len(self.known.texts) != self.count or tables != (name == "tables") or (name == "stopped" and code):
+            self.files[str(path.relative_to(folder))] = data.rstrip(b"\0") if path.suffix in (".jnl", ".log") else data, len(data)
+        several = bool(self.files["log/00000001.log"][0])
+        if len(self.known.texts) != self.count or several != (name == "wide") or (name == "stopped" and code):
             sys.exit(f"no folder {name!r} to damage: {len(self.known.texts)} of {self.count} answers, code {code}: {node.words()}")
 
     def lay(self, out, damaged, at, bit):
@@ -243,7 +244,7 @@ def bitflips(arguments, work, parent):
     house = [homes[sale["member"]["alias"]["value"]] for sale in work]
     # The members of the last 100 homes are new since the index was written.
     first, last = [sale for sale, n in zip(work, house) if n < 300][:3_700], [sale for sale, n in zip(work, house) if 300 <= n < 400][:500]
-    BASES.extend(Base(name, arguments, first + last, parent / name) for name in ["stopped", "killed", "tables"])
+    BASES.extend(Base(name, arguments, first + last, parent / name) for name in ["stopped", "killed", "wide"])
     counts, sentences, problems, checked = collections.Counter(), collections.Counter(), [], 0
     with multiprocessing.Pool(arguments.nodes) as pool:
         for variant, file, place, kind, found, asked, sentence in pool.imap_unordered(one, range(arguments.flips)):

@@ -146,29 +146,27 @@ impl Admission {
 /// Drains the queue until it closes. Runs on a thread of its own.
 pub fn run(mut queue: mpsc::Receiver<Op>, mut backend: impl Backend, sabotage: Sabotage) {
     let mut admission = Admission::default();
+    // What was received and has not found room yet, the next one last.
     let mut ops = Vec::with_capacity(BATCH_RECORDS);
     loop {
+        if ops.is_empty() {
+            if queue.blocking_recv_many(&mut ops, BATCH_RECORDS) == 0 {
+                return;
+            }
+            ops.reverse();
+        }
         let mut round = Round::default();
-        if ops.is_empty() && queue.blocking_recv_many(&mut ops, BATCH_RECORDS) == 0 {
-            return;
-        }
-        let mut taken = 0;
-        for op in ops.drain(..) {
-            round.add(op, &mut admission, &backend, sabotage);
-            taken += 1;
-        }
         // What arrived meanwhile joins, up to the bounds. Nothing waits for more to come: the processor is offered
         // to those who are about to append, and the batch is closed as soon as that brings nobody.
         let mut yielded = 0;
-        while taken < BATCH_RECORDS && round.bytes < BATCH_BYTES && round.closing.is_none() {
-            match queue.try_recv() {
-                Ok(op) => {
+        while !round.is_full() {
+            match ops.pop().or_else(|| queue.try_recv().ok()) {
+                Some(op) => {
                     round.add(op, &mut admission, &backend, sabotage);
-                    taken += 1;
                     yielded = 0;
                 }
-                Err(_) if yielded == YIELDS => break,
-                Err(_) => {
+                None if yielded == YIELDS => break,
+                None => {
                     yielded += 1;
                     std::thread::yield_now();
                 }
@@ -192,6 +190,7 @@ pub fn run(mut queue: mpsc::Receiver<Op>, mut backend: impl Backend, sabotage: S
 #[derive(Default)]
 struct Round {
     batch: Batch,
+    taken: usize,
     bytes: usize,
     appends: Vec<(AppendReply, Offset)>,
     cas: Vec<(oneshot::Sender<Result<CasOutcome, StoreError>>, CasOutcome)>,
@@ -199,7 +198,13 @@ struct Round {
 }
 
 impl Round {
+    /// Whether it takes no more. A frame has 64 KiB at most, so a batch stays far below a store's limits.
+    fn is_full(&self) -> bool {
+        self.taken >= BATCH_RECORDS || self.bytes >= BATCH_BYTES || self.closing.is_some()
+    }
+
     fn add(&mut self, op: Op, admission: &mut Admission, backend: &impl Backend, sabotage: Sabotage) {
+        self.taken += 1;
         match op {
             Op::Append { shard, record, reply } => match admission.admit(shard, &record) {
                 Ok(offset) => {
@@ -221,7 +226,8 @@ impl Round {
                 admission.heads.remove(&entity);
             }
             Op::Took { shard, next } => {
-                admission.next.insert(shard, next);
+                // Taken again: what is in flight is already counted.
+                admission.next.entry(shard).or_insert(next);
             }
             Op::Close(done) => self.closing = Some(done),
         }
@@ -235,6 +241,7 @@ impl Round {
         };
         match before {
             Ok(before) if before == cas.expect => {
+                self.bytes += cas.key.len() + cas.new.as_ref().map_or(0, Bytes::len);
                 self.batch.cells.push((cas.key, cas.new));
                 self.cas.push((cas.reply, CasOutcome { applied: true, before }));
             }

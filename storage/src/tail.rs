@@ -43,9 +43,11 @@ impl Run {
         self.first + self.places.len() as u64
     }
 
-    /// Each number with its place.
-    pub fn numbered(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        (self.first..).zip(self.places.iter().copied())
+    /// The numbers `from ..= to` that it has, each with its place.
+    pub fn between(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let places = self.places.get(skip..).unwrap_or_default();
+        (self.first.max(from)..=to).zip(places.iter().copied())
     }
 }
 
@@ -102,7 +104,7 @@ impl TailIndex {
         active.last = commit;
     }
 
-    /// Number of records and of changes of cells in the active generation.
+    /// Number of records and of changes of cells that wait to be sealed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().active.len
@@ -127,7 +129,14 @@ impl TailIndex {
 
     /// The sealed generation is in the index: drop it.
     pub fn indexed(&self) {
-        self.lock().sealed = None;
+        let sealed = self.lock().sealed.take();
+        // Freed without the lock: it may be large.
+        drop(sealed);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.lock() = Generations::default();
     }
 
     /// Places of one entity's records `from ..= to` by sequence number, oldest first.
@@ -153,7 +162,7 @@ impl TailIndex {
     fn of(&self, run: impl Fn(&Window) -> Option<&Run>, from: u64, to: u64) -> Vec<(u64, u64)> {
         let inner = self.lock();
         let windows = inner.sealed.as_deref().into_iter().chain([&inner.active]);
-        windows.filter_map(run).flat_map(Run::numbered).filter(|(number, _)| (from..=to).contains(number)).collect()
+        windows.filter_map(run).flat_map(|run| run.between(from, to)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {

@@ -3,8 +3,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tessera_storage::StoreError;
+
+use crate::{log, witness};
 
 /// Version of the layout of the whole folder.
 const FORMAT: u32 = 2;
@@ -28,16 +31,25 @@ impl Folder {
         fs::create_dir_all(path).map_err(|e| say(path, "cannot be made", &e))?;
         let lock = File::options().create(true).truncate(false).read(true).write(true).open(path.join("LOCK"));
         let lock = lock.map_err(|e| say(path, "cannot be written to", &e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = format!("the folder {} is in use by another process; stop that one first, or name another folder", path.display());
-                return Err(StoreError::Fatal(text));
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                // One that is just ending lets go in a moment.
+                Err(TryLockError::WouldBlock) if begun.elapsed() < Duration::from_secs(1) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!("the folder {} is in use by another process; stop that one first, or name another folder", path.display());
+                    return Err(StoreError::Fatal(text));
+                }
+                Err(TryLockError::Error(e)) => return Err(say(path, "cannot be locked", &e)),
             }
-            Err(TryLockError::Error(e)) => return Err(say(path, "cannot be locked", &e)),
         }
         let shards = match fs::read(path.join("FORMAT")) {
-            Ok(bytes) => parse(path, &String::from_utf8_lossy(&bytes))?,
+            Ok(bytes) => {
+                // It may have been named just before the process ended.
+                sync(path).map_err(|e| say(path, "cannot be written to", &e))?;
+                parse(path, &String::from_utf8_lossy(&bytes))?
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => create(path, shards)?,
             Err(e) => return Err(say(path, "cannot be read", &e)),
         };
@@ -59,15 +71,30 @@ impl Folder {
             writeln!(file, "{text}crc32c {:08x}", crc32c::crc32c(text.as_bytes()))?;
             file.sync_all()?;
             fs::rename(&new, self.path.join("FORMAT"))?;
-            File::open(&self.path)?.sync_all()
+            sync(&self.path)
         };
         write().map_err(|e| say(&self.path, "cannot be written to", &e))
     }
 }
 
+/// The folder's names, and its own in the folder above, are on the disk.
+fn sync(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()?;
+    match path.canonicalize()?.parent().map(File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        // Not ours to read: then it was not us who made the folder there.
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
 /// Without FORMAT nothing in the folder was ever acknowledged: what is there is a first start that
-/// was cut short, unless files are present that we do not make.
+/// was cut short, unless files are present that we do not make, or something was acknowledged: then FORMAT was lost.
 fn create(path: &Path, shards: u16) -> Result<u16, StoreError> {
+    let rows = witness::told(&path.join("ACKNOWLEDGED")).map_err(|e| say(path, "cannot be read", &e))?;
+    if rows > 0 || log::holds_anything(&path.join("log")) {
+        let text = format!("the folder {} holds a log but no FORMAT file: it is damaged; restore it from a backup", path.display());
+        return Err(StoreError::Fatal(text));
+    }
     for entry in fs::read_dir(path).map_err(|e| say(path, "cannot be read", &e))? {
         let name = entry.map_err(|e| say(path, "cannot be read", &e))?.file_name();
         match name.to_str() {

@@ -1,4 +1,19 @@
 //! The index's database: a cache of the log.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `e` entity, sequence number of the first | a run: where its records lie |
+//! | `s` shard, offset of the first | a run: where the shard's records lie |
+//! | `h` shard | offset after its last record |
+//! | `c` key of a cell | its value |
+//! | `w` number | a window of the log that was written here, all of it in one batch |
+//! | `l` | the last window, and the last commit in it |
+//!
+//! Snapshots stand in a keyspace of their own: each page has a checksum and names the record that it stands after.
+//!
+//! The database replays its own journal when it is opened, and silently stops at a damaged item. All that a window brings
+//! is in one keyspace, so what is lost then is the newest windows, which are read from the log again, or windows in
+//! between, whose numbers are then missing: [`Index::indexed`] looks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,18 +28,28 @@ use crate::segments::said;
 
 /// Records in one run, at most.
 const RUN: usize = 1_024;
-/// Where the last commit that is indexed is kept; a shard's key has two bytes.
-const LAST: &[u8] = b"last";
+/// Bytes of rows that a keyspace gathers in memory before it writes a table.
+const MEMTABLE: u64 = 16 << 20;
+/// After so many windows a table is written in any case, so that no journal is needed for the older ones; their numbers
+/// are then forgotten.
+const WINDOWS: u64 = 512;
+const LAST: &[u8] = b"l";
 
 /// The `index/` database.
 #[derive(Clone)]
 pub struct Index {
     db: Database,
-    entities: Keyspace,
-    shards: Keyspace,
-    cells: Keyspace,
+    runs: Keyspace,
     snapshots: Keyspace,
-    progress: Keyspace,
+}
+
+/// The newest window.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Indexed {
+    /// Its number, from 1.
+    pub window: u64,
+    /// The last commit in it.
+    pub commit: Commit,
 }
 
 impl Index {
@@ -34,7 +59,7 @@ impl Index {
     /// `Fatal` when it can neither be opened nor made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let marker = path.with_extension("damaged");
-        let fatal = |e: std::io::Error| StoreError::Fatal(format!("the index in {} cannot be rebuilt: {e}", path.display()));
+        let fatal = |e: std::io::Error| StoreError::Fatal(format!("the index in {} cannot be rebuilt: {}", path.display(), said(&e)));
         if marker.exists() {
             remove(path).map_err(fatal)?;
             std::fs::remove_file(&marker).map_err(fatal)?;
@@ -42,6 +67,10 @@ impl Index {
         }
         match quietly(|| Self::try_open(path)) {
             Some(Ok(index)) => Ok(index),
+            // It is not the files that are at fault.
+            Some(Err(fjall::Error::Io(error))) if of_the_machine(&error) => {
+                Err(StoreError::Fatal(format!("the index in {} cannot be opened: {}", path.display(), said(&error))))
+            }
             other => {
                 let error = other.and_then(Result::err).map_or_else(|| "a file in it is damaged".into(), |error| explain(&error));
                 tracing::warn!(error, "the index cannot be opened: it is rebuilt from the log");
@@ -53,21 +82,32 @@ impl Index {
 
     fn try_open(path: &Path) -> fjall::Result<Self> {
         let db = Database::builder(path).worker_threads(1).cache_size(32 << 20).open()?;
-        let entities = db.keyspace("entities", KeyspaceCreateOptions::default)?;
-        let shards = db.keyspace("shards", KeyspaceCreateOptions::default)?;
-        let cells = db.keyspace("cells", KeyspaceCreateOptions::default)?;
-        let snapshots = db.keyspace("snapshots", KeyspaceCreateOptions::default)?;
-        let progress = db.keyspace("progress", KeyspaceCreateOptions::default)?;
-        Ok(Self { db, entities, shards, cells, snapshots, progress })
+        let open = |name| db.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE));
+        let (runs, snapshots) = (open("runs")?, open("snapshots")?);
+        Ok(Self { db, runs, snapshots })
     }
 
-    /// The last commit that is indexed; `None` when there is none.
+    /// The last window that is indexed; the default when there is none.
     ///
     /// # Errors
-    /// `Corrupt` when it cannot be read.
-    pub fn indexed(&self) -> Result<Option<Commit>, StoreError> {
-        let [number, start, end] = self.numbers(LAST)?.unwrap_or_default();
-        Ok((end > 0).then_some(Commit { number, start, end }))
+    /// `Corrupt` when it cannot be read, or a window before it is missing.
+    pub fn indexed(&self) -> Result<Indexed, StoreError> {
+        let [window, number, start, end] = self.numbers(LAST)?.unwrap_or_default();
+        let mut expected = None;
+        for item in self.db.snapshot().prefix(&self.runs, b"w") {
+            let key = item.key().map_err(|e| corrupt(&e))?;
+            let found = key.get(1..).and_then(|n| n.try_into().ok()).map(u64::from_be_bytes);
+            // The first is the first of all, or the last that was in a table when the older ones were forgotten.
+            let good = found.is_some_and(|found| expected.map_or(found == 1 || found % WINDOWS == 0, |expected| found == expected));
+            if !good {
+                return Err(StoreError::Corrupt("the index lacks a window".into()));
+            }
+            expected = found.map(|found| found + 1);
+        }
+        if expected.unwrap_or(1) != window + 1 {
+            return Err(StoreError::Corrupt("the index lacks a window".into()));
+        }
+        Ok(Indexed { window, commit: Commit { number, start, end } })
     }
 
     /// Offset after a shard's last record that is indexed.
@@ -75,13 +115,13 @@ impl Index {
     /// # Errors
     /// `Corrupt` when it cannot be read.
     pub fn head(&self, shard: ShardId) -> Result<Offset, StoreError> {
-        Ok(self.numbers(&shard.0.to_be_bytes())?.map_or(0, |[head]| head))
+        Ok(self.numbers(&head_key(shard))?.map_or(0, |[head]| head))
     }
 
     /// Numbers that are kept under a key, with a checksum after them.
     fn numbers<const N: usize>(&self, key: &[u8]) -> Result<Option<[u64; N]>, StoreError> {
-        let Some(value) = self.progress.get(key).map_err(|e| corrupt(&e))? else { return Ok(None) };
-        let sound = value.split_last_chunk::<4>().filter(|(numbers, crc)| numbers.len() == 8 * N && crc32c::crc32c(numbers).to_le_bytes() == **crc);
+        let Some(value) = self.runs.get(key).map_err(|e| corrupt(&e))? else { return Ok(None) };
+        let sound = value.split_last_chunk::<4>().filter(|(numbers, crc)| numbers.len() == 8 * N && keyed(key, numbers) == **crc);
         let (numbers, _) = sound.ok_or_else(|| StoreError::Corrupt("index progress".into()))?;
         let mut found = [0; N];
         for (number, bytes) in found.iter_mut().zip(numbers.chunks_exact(8)) {
@@ -90,36 +130,53 @@ impl Index {
         Ok(Some(found))
     }
 
-    /// Writes a window: one run per entity and per shard changed, and how far the log is indexed, in one batch.
+    /// Writes a window after `before`, in one batch: one run per entity and per shard changed, and how far the log is
+    /// indexed. Answers where the index then stands.
     ///
     /// # Errors
     /// `Fatal` when it cannot be written.
-    pub fn write_window(&self, window: &Window) -> Result<(), StoreError> {
+    pub fn write_window(&self, before: Indexed, window: &Window) -> Result<Indexed, StoreError> {
+        let now = Indexed { window: before.window + 1, commit: window.last };
         let mut batch = self.db.batch();
         let set = |batch: &mut OwnedWriteBatch, key: &[u8], numbers: &[u64]| {
             let mut value: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            value.extend_from_slice(&crc32c::crc32c(&value).to_le_bytes());
-            batch.insert(&self.progress, key, value);
+            value.extend_from_slice(&keyed(key, &value));
+            batch.insert(&self.runs, key, value);
         };
         for (entity, run) in &window.entities {
             for (first, places) in cut(run) {
-                batch.insert(&self.entities, entity_run_key(entity, first), rows::encode_run(first, places));
+                batch.insert(&self.runs, entity_run_key(entity, first), rows::encode_run(first, places));
             }
         }
         for (shard, run) in &window.shards {
             for (first, places) in cut(run) {
-                batch.insert(&self.shards, shard_run_key(*shard, first), rows::encode_run(first, places));
+                batch.insert(&self.runs, shard_run_key(*shard, first), rows::encode_run(first, places));
             }
-            set(&mut batch, &shard.0.to_be_bytes(), &[run.end()]);
+            set(&mut batch, &head_key(*shard), &[run.end()]);
         }
         for (key, value) in &window.cells {
             match value {
-                Some(value) => batch.insert(&self.cells, &key[..], [&cell_checksum(key, value)[..], value].concat()),
-                None => batch.remove(&self.cells, &key[..]),
+                Some(value) => batch.insert(&self.runs, cell_key(key), [&keyed(key, value)[..], value].concat()),
+                None => batch.remove(&self.runs, cell_key(key)),
             }
         }
-        set(&mut batch, LAST, &[window.last.number, window.last.start, window.last.end]);
-        batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
+        set(&mut batch, &window_key(now.window), &[]);
+        set(&mut batch, LAST, &[now.window, now.commit.number, now.commit.start, now.commit.end]);
+        batch.commit().map_err(|e| cannot_write(&e))?;
+        if now.window % WINDOWS == 0 {
+            self.forget_windows(now.window)?;
+        }
+        Ok(now)
+    }
+
+    /// Writes a table of all there is, and forgets the numbers of the windows in it but the last.
+    fn forget_windows(&self, last: u64) -> Result<(), StoreError> {
+        self.runs.rotate_memtable_and_wait().map_err(|e| cannot_write(&e))?;
+        let mut batch = self.db.batch();
+        for item in self.db.snapshot().range(&self.runs, window_key(0)..window_key(last)) {
+            batch.remove(&self.runs, item.key().map_err(|e| cannot_write(&e))?);
+        }
+        batch.commit().map_err(|e| cannot_write(&e))
     }
 
     /// Writes the pages of snapshots. The core page names the sequence number.
@@ -140,7 +197,7 @@ impl Index {
                 batch.insert(&self.snapshots, page_key(entity, page.number), value);
             }
         }
-        batch.commit().map_err(|e| StoreError::Fatal(format!("the index cannot be written: {}", explain(&e))))
+        batch.commit().map_err(|e| cannot_write(&e))
     }
 
     /// After which record the kept snapshot stands; 0 when there is none, or none that can be read.
@@ -175,7 +232,7 @@ impl Index {
     /// # Errors
     /// `Corrupt` when a run is damaged.
     pub fn entity(&self, entity: &EntityKey, from: Seq, to: Seq) -> Result<Vec<(Seq, u64)>, StoreError> {
-        self.places(&self.entities, |first| entity_run_key(entity, first), from, to)
+        self.places(|first| entity_run_key(entity, first), from, to)
     }
 
     /// Where the records `from ..= to` of a shard lie, as far as indexed.
@@ -183,21 +240,21 @@ impl Index {
     /// # Errors
     /// `Corrupt` when a run is damaged.
     pub fn shard(&self, shard: ShardId, from: Offset, to: Offset) -> Result<Vec<(Offset, u64)>, StoreError> {
-        self.places(&self.shards, |first| shard_run_key(shard, first), from, to)
+        self.places(|first| shard_run_key(shard, first), from, to)
     }
 
-    fn places<const N: usize>(&self, runs: &Keyspace, key: impl Fn(u64) -> [u8; N], from: u64, to: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+    fn places<const N: usize>(&self, key: impl Fn(u64) -> [u8; N], from: u64, to: u64) -> Result<Vec<(u64, u64)>, StoreError> {
         let snapshot = self.db.snapshot();
         // The run that holds `from` starts at or before it.
-        let start = match snapshot.range(runs, key(0)..=key(from)).next_back() {
+        let start = match snapshot.range(&self.runs, key(0)..=key(from)).next_back() {
             Some(item) => item.key().map_err(|e| corrupt(&e))?.to_vec(),
             None => key(from).to_vec(),
         };
         let mut found = Vec::new();
-        for item in snapshot.range(runs, start..=key(to).to_vec()) {
+        for item in snapshot.range(&self.runs, start..=key(to).to_vec()) {
             let value = item.value().map_err(|e| corrupt(&e))?;
             let run = rows::decode_run(&value).ok_or_else(|| StoreError::Corrupt("an index run".into()))?;
-            found.extend(run.numbered().filter(|(number, _)| (from..=to).contains(number)));
+            found.extend(run.between(from, to));
         }
         Ok(found)
     }
@@ -207,8 +264,8 @@ impl Index {
     /// # Errors
     /// `Corrupt` when it cannot be read.
     pub fn cell(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let Some(found) = self.cells.get(key).map_err(|e| corrupt(&e))? else { return Ok(None) };
-        let sound = found.split_first_chunk::<4>().filter(|(crc, value)| **crc == cell_checksum(key, value));
+        let Some(found) = self.runs.get(cell_key(key)).map_err(|e| corrupt(&e))? else { return Ok(None) };
+        let sound = found.split_first_chunk::<4>().filter(|(crc, value)| **crc == keyed(key, value));
         let (_, value) = sound.ok_or_else(|| StoreError::Corrupt("a cell in the index".into()))?;
         Ok(Some(Bytes::copy_from_slice(value)))
     }
@@ -218,7 +275,7 @@ impl Index {
     /// # Errors
     /// `Fatal` when it cannot be synced.
     pub fn persist(&self) -> Result<(), StoreError> {
-        self.db.persist(PersistMode::SyncAll).map_err(|e| StoreError::Fatal(explain(&e)))
+        self.db.persist(PersistMode::SyncAll).map_err(|e| cannot_write(&e))
     }
 }
 
@@ -228,22 +285,38 @@ fn cut(run: &Run) -> impl Iterator<Item = (u64, &[u64])> {
 }
 
 /// Key of the run of an entity's records that starts at `first`.
-fn entity_run_key(entity: &EntityKey, first: Seq) -> [u8; EntityKey::LEN + 8] {
-    let mut key = [0; EntityKey::LEN + 8];
-    key[..EntityKey::LEN].copy_from_slice(&entity.0);
-    key[EntityKey::LEN..].copy_from_slice(&first.to_be_bytes());
+fn entity_run_key(entity: &EntityKey, first: Seq) -> [u8; 1 + EntityKey::LEN + 8] {
+    let mut key = [b'e'; 1 + EntityKey::LEN + 8];
+    key[1..=EntityKey::LEN].copy_from_slice(&entity.0);
+    key[1 + EntityKey::LEN..].copy_from_slice(&first.to_be_bytes());
     key
 }
 
 /// Key of the run of a shard's records that starts at `first`.
-fn shard_run_key(shard: ShardId, first: Offset) -> [u8; 10] {
-    let mut key = [0; 10];
-    key[..2].copy_from_slice(&shard.0.to_be_bytes());
-    key[2..].copy_from_slice(&first.to_be_bytes());
+fn shard_run_key(shard: ShardId, first: Offset) -> [u8; 11] {
+    let mut key = [b's'; 11];
+    key[1..3].copy_from_slice(&shard.0.to_be_bytes());
+    key[3..].copy_from_slice(&first.to_be_bytes());
     key
 }
 
-fn cell_checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
+fn head_key(shard: ShardId) -> [u8; 3] {
+    let [high, low] = shard.0.to_be_bytes();
+    [b'h', high, low]
+}
+
+fn window_key(number: u64) -> [u8; 9] {
+    let mut key = [b'w'; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn cell_key(key: &[u8]) -> Vec<u8> {
+    [b"c", key].concat()
+}
+
+/// A checksum that also covers the key: a value under another one is noticed.
+fn keyed(key: &[u8], value: &[u8]) -> [u8; 4] {
     crc32c::crc32c_append(crc32c::crc32c(key), value).to_le_bytes()
 }
 
@@ -265,6 +338,14 @@ fn corrupt(error: &fjall::Error) -> StoreError {
     StoreError::Corrupt(explain(error))
 }
 
+/// A full disk is `Fatal`; anything else is damage, and the caller marks the index.
+fn cannot_write(error: &fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(e) if of_the_machine(e) => StoreError::Fatal(format!("the index cannot be written: {}", said(e))),
+        other => StoreError::Corrupt(explain(other)),
+    }
+}
+
 /// Opens a database whose library may panic on a damaged file: `None` then. The panic is not printed: what it means for
 /// the operator is said by the caller.
 fn quietly<T>(open: impl FnOnce() -> T) -> Option<T> {
@@ -275,11 +356,19 @@ fn quietly<T>(open: impl FnOnce() -> T) -> Option<T> {
     opened
 }
 
+/// Whether an error says nothing of the files' content: no room, no right, no handle, no memory.
+fn of_the_machine(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    const HANDLES: [i32; 2] = [23, 24]; // ENFILE, EMFILE: they have no kind of their own
+    matches!(error.kind(), OutOfMemory | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+        || error.raw_os_error().is_some_and(|code| HANDLES.contains(&code))
+}
+
 /// One sentence for the operator.
 fn explain(error: &fjall::Error) -> String {
     match error {
         fjall::Error::Io(e) => said(e),
         fjall::Error::Locked => "another process has it open".into(),
-        other => format!("a file in it is damaged; restore the folder from a backup ({other:?})"),
+        other => format!("a file in the index is damaged ({other:?})"),
     }
 }

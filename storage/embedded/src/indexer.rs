@@ -1,22 +1,23 @@
 //! The thread that moves the tail into the index, and snapshots with it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tessera_storage::{EntityKey, Snapshot, StoreError, TailIndex};
 
-use crate::index::Index;
-use crate::store::Fatal;
-use crate::writer::Watch;
+use crate::index::{Index, Indexed};
+use crate::store::{Fatal, mark_damaged, rebuild};
+use crate::watch::Watch;
 
 /// Records after which a window is closed.
 pub const WINDOW_RECORDS: usize = 65_536;
 /// Time after which a window is closed.
 pub const WINDOW_TIME: Duration = Duration::from_secs(10);
-/// A commit that takes longer than this ends the process.
-pub const COMMIT_LIMIT: Duration = Duration::from_secs(10);
+/// Records that may wait to be indexed; at the bound commits wait.
+pub const TAIL_RECORDS: usize = 16 * WINDOW_RECORDS;
 /// Snapshots that may wait; at the bound they are dropped, since the log has it all.
 pub const SNAPSHOT_QUEUE: usize = 1_024;
 
@@ -31,6 +32,9 @@ pub enum Note {
 /// The indexer's loop.
 pub struct Indexer {
     pub(crate) index: Index,
+    /// Up to where it is written.
+    pub(crate) indexed: Indexed,
+    pub(crate) path: PathBuf,
     pub(crate) tail: Arc<TailIndex>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) fatal: Fatal,
@@ -38,7 +42,7 @@ pub struct Indexer {
 
 impl Indexer {
     /// Runs until it is closed.
-    pub fn run(self, notes: &Receiver<Note>) {
+    pub fn run(mut self, notes: &Receiver<Note>) {
         let mut closed_at = Instant::now();
         let mut pending: HashMap<EntityKey, Snapshot> = HashMap::new();
         loop {
@@ -46,6 +50,7 @@ impl Indexer {
                 Ok(Note::Snapshot(entity, snapshot)) => pending.entry(entity).or_default().merge(snapshot),
                 Ok(Note::Close(done)) => {
                     let outcome = self.write(&mut pending).and_then(|()| self.window()).and_then(|()| self.index.persist());
+                    let outcome = outcome.map_err(|error| self.explained(error));
                     // Whoever asked may have given up waiting.
                     drop(done.send(outcome));
                     return;
@@ -53,33 +58,41 @@ impl Indexer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if self.watch.running() > COMMIT_LIMIT {
-                let text = format!("a write to the log has not come back for {} s; look at the disk", COMMIT_LIMIT.as_secs());
-                return (self.fatal)(&StoreError::Fatal(text));
-            }
             let due = closed_at.elapsed() >= WINDOW_TIME || self.tail.len() >= WINDOW_RECORDS;
             let outcome = self.write(&mut pending).and_then(|()| if due { self.window() } else { Ok(()) });
             if due {
                 closed_at = Instant::now();
             }
             if let Err(error) = outcome {
-                return (self.fatal)(&error);
+                return (self.fatal)(&self.explained(error));
             }
+        }
+    }
+
+    /// Damage is for the next start to mend.
+    fn explained(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Corrupt(_) => mark_damaged(&self.path).err().unwrap_or_else(|| rebuild(&error)),
+            other => other,
         }
     }
 
     fn write(&self, pending: &mut HashMap<EntityKey, Snapshot>) -> Result<(), StoreError> {
         if !pending.is_empty() {
+            self.watch.index.start();
             self.index.write_snapshots(pending)?;
+            self.watch.index.end();
             pending.clear();
         }
         Ok(())
     }
 
     /// Indexes what has gathered. It leaves the tail only after it can be read from the index.
-    fn window(&self) -> Result<(), StoreError> {
+    fn window(&mut self) -> Result<(), StoreError> {
         if let Some(window) = self.tail.seal() {
-            self.index.write_window(&window)?;
+            self.watch.index.start();
+            self.indexed = self.index.write_window(self.indexed, &window)?;
+            self.watch.index.end();
             self.tail.indexed();
         }
         Ok(())

@@ -17,6 +17,7 @@
 //! | [`log`] | reads of the log: one record, row after row, where it ends |
 //! | [`writer`] | writes of the log |
 //! | [`witness`] | what was acknowledged |
+//! | [`watch`] | notices a write that does not come back |
 //! | [`index`] | the index's database: runs, cells, snapshots, how far the log is indexed |
 //! | [`indexer`] | the thread that moves the tail into the index |
 //! | [`store`] | [`EmbeddedStore`]: the traits on top |
@@ -35,6 +36,7 @@ pub mod log;
 pub mod rows;
 pub mod segments;
 pub mod store;
+pub mod watch;
 pub mod witness;
 pub mod writer;
 

@@ -1,11 +1,14 @@
 //! Reading the log: one record, or row after row.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tessera_storage::tail::Commit;
 use tessera_storage::{StoreError, Stored};
 
+use crate::folder::Folder;
 use crate::rows::{self, MAGIC, RECORD_HEAD, ROW_HEAD, RecordHead, Row, RowHead};
 use crate::segments::{SEGMENT, Segments, said};
 
@@ -40,8 +43,8 @@ impl Log {
     ///
     /// # Errors
     /// `Fatal` with one sentence.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { segments: Segments::open(path)? })
+    pub fn open(path: &Path, folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        Ok(Self { segments: Segments::open(path, folder)? })
     }
 
     /// Reads one record. Its frame is for the caller to check.
@@ -108,7 +111,7 @@ impl Log {
                     number += 1;
                     end.position = number * SEGMENT;
                 }
-                None if !later(base, &bytes, end) => return Ok(end),
+                None if !self.later(number, &bytes, end)? => return Ok(end),
                 _ => return Err(StoreError::Corrupt(format!("log row {}", end.row))),
             }
         }
@@ -122,9 +125,29 @@ impl Log {
         Ok(here || self.first(number)?.is_some_and(|next| next.row == head.row + 1))
     }
 
+    /// Whether a row later than the end stands after it, in its segment or in one that follows: a write that was cut
+    /// short leaves only the next.
+    fn later(&self, number: u64, bytes: &Bytes, end: End) -> Result<bool, StoreError> {
+        if later(number * SEGMENT, bytes, end) {
+            return Ok(true);
+        }
+        let mut number = number + 1;
+        while self.has_segment(number)? {
+            if later(number * SEGMENT, &self.segment(number)?, End { position: number * SEGMENT, ..end }) {
+                return Ok(true);
+            }
+            number += 1;
+        }
+        Ok(false)
+    }
+
+    fn has_segment(&self, number: u64) -> Result<bool, StoreError> {
+        self.segments.has(number).map_err(|e| unreadable(number, &e))
+    }
+
     /// The first row of a segment; `None` when it has none, or is not there.
     fn first(&self, number: u64) -> Result<Option<RowHead>, StoreError> {
-        if !self.segments.has(number) {
+        if !self.has_segment(number)? {
             return Ok(None);
         }
         let mut head = [0; ROW_HEAD];
@@ -136,17 +159,37 @@ impl Log {
         self.segments.whole(number).map(Bytes::from).map_err(|e| unreadable(number, &e))
     }
 
+    /// Writes the last row once more and flushes it. It may be there only in memory, when the process ended between its
+    /// write and its flush; before anybody is told of it, it must be on the disk. Written again, since after a flush that
+    /// failed the next one may say that all is well.
+    ///
+    /// # Errors
+    /// `Fatal` when it cannot be written.
+    pub fn settle(&self, last: Commit) -> Result<(), StoreError> {
+        let number = last.start / SEGMENT;
+        let settle = || -> std::io::Result<()> {
+            let mut row = vec![0; offset(last.end - last.start)];
+            self.segments.read(last.start, &mut row)?;
+            let file = self.segments.writable(number)?;
+            file.write_all_at(&row, last.start % SEGMENT)?;
+            file.sync_data()
+        };
+        settle().map_err(|e| StoreError::Fatal(format!("the log cannot be written: {}", said(&e))))
+    }
+
     /// Writes zeros over what a torn row has left after the end, so that it can never be taken for a later one.
     ///
     /// # Errors
     /// `Fatal` when it cannot be written.
     pub fn clean(&self, end: End) -> Result<(), StoreError> {
         let fatal = |e: std::io::Error| StoreError::Fatal(format!("the log cannot be written: {}", said(&e)));
-        for number in (end.position / SEGMENT..).take_while(|number| self.segments.has(*number)) {
+        for number in end.position / SEGMENT.. {
+            if !self.has_segment(number)? {
+                break;
+            }
             let bytes = self.segment(number)?;
             let start = offset(end.position.saturating_sub(number * SEGMENT));
             if let Some(last) = bytes[start..].iter().rposition(|byte| *byte != 0) {
-                use std::os::unix::fs::FileExt;
                 let file = self.segments.writable(number).map_err(fatal)?;
                 file.write_all_at(&vec![0; last + 1], start as u64).and_then(|()| file.sync_data()).map_err(fatal)?;
                 tracing::info!(bytes = last + 1, "a write that was cut short, and not acknowledged, was taken off the log's end");
@@ -154,6 +197,14 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Whether a folder holds a log with at least one row, as far as can be read.
+#[must_use]
+pub fn holds_anything(path: &Path) -> bool {
+    let mut head = [0; ROW_HEAD];
+    let read = std::fs::File::open(path.join("00000000.log")).and_then(|file| file.read_exact_at(&mut head, 0));
+    read.is_ok() && RowHead::decode(0, &head).is_some()
 }
 
 /// What stands at `position` of the segment that begins at `base`.

@@ -8,16 +8,21 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tessera_storage::StoreError;
 
+use crate::folder::Folder;
+
 /// Bytes of a segment. A row, at most some hundred KiB, lies in one.
 pub const SEGMENT: u64 = 16 << 20;
-/// Zeros are written and synced in steps of this, so that a flush of the log never waits long for the disk.
-const STEP: usize = 1 << 20;
+/// Zeros are written and synced in steps of this, with a pause after each unless the log waits for the segment: so a
+/// flush of the log never stands long behind them. A segment takes about half a second.
+const STEP: usize = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(5);
 /// Files kept open for reading.
 const OPEN: usize = 256;
 /// How long the log waits for its next segment.
@@ -35,7 +40,7 @@ impl Segments {
     ///
     /// # Errors
     /// `Fatal` when a file cannot be read or made, or one is missing or of another size.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let segments = Self { path: path.to_owned(), open: Arc::default() };
         let fatal = |e: io::Error| StoreError::Fatal(format!("the log in {} cannot be opened: {}", path.display(), said(&e)));
         fs::create_dir_all(path).map_err(fatal)?;
@@ -60,7 +65,7 @@ impl Segments {
             return Err(StoreError::Fatal(text));
         }
         if count == 0 {
-            segments.make(0).map_err(fatal)?;
+            segments.make(0, &AtomicBool::new(true), &|| Some(folder.clone())).map_err(fatal)?;
         }
         // A segment may have been named just before the process ended.
         segments.sync_names().map_err(fatal)?;
@@ -72,28 +77,46 @@ impl Segments {
     }
 
     /// Whether a segment is there.
-    #[must_use]
-    pub fn has(&self, number: u64) -> bool {
-        self.name(number).exists()
+    ///
+    /// # Errors
+    /// What the disk said: then it may be there.
+    pub fn has(&self, number: u64) -> io::Result<bool> {
+        self.name(number).try_exists()
     }
 
     fn sync_names(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Makes a segment of zeros, if there is not one; it has its name only when it is whole and synced.
-    fn make(&self, number: u64) -> io::Result<File> {
-        if self.has(number) {
+    /// Makes a segment of zeros, if there is not one; it has its name only when it is whole and synced. `ours` holds the
+    /// folder's lock for a step, and says whether it is still ours.
+    fn make(&self, number: u64, wanted: &AtomicBool, ours: &dyn Fn() -> Option<Arc<Folder>>) -> io::Result<File> {
+        if self.has(number)? {
+            self.sync_names()?;
             return self.writable(number);
         }
         let new = self.name(number).with_extension("new");
-        let mut file = File::options().create(true).truncate(true).write(true).open(&new)?;
-        let zeros = vec![0; STEP];
-        for _ in 0..SEGMENT / STEP as u64 {
-            file.write_all(&zeros)?;
-            file.sync_data()?;
-        }
-        file.sync_all()?;
+        let closed = || io::Error::other("the folder was closed");
+        let fill = || -> io::Result<File> {
+            let mut file = File::options().create(true).truncate(true).write(true).open(&new)?;
+            let zeros = vec![0; STEP];
+            for _ in 0..SEGMENT / STEP as u64 {
+                let _lock = ours().ok_or_else(closed)?;
+                file.write_all(&zeros)?;
+                file.sync_data()?;
+                if !wanted.load(Ordering::Relaxed) {
+                    std::thread::sleep(PAUSE);
+                }
+            }
+            file.sync_all()?;
+            Ok(file)
+        };
+        let file = fill();
+        let _lock = ours().ok_or_else(closed)?;
+        let file = file.inspect_err(|_| {
+            // What it has taken of a full disk is given back, for the index to use. Should that fail, the next start does it.
+            fs::remove_file(&new).unwrap_or_else(|error| tracing::debug!(%error, "a segment cut short is left"));
+        })?;
         fs::rename(&new, self.name(number))?;
         self.sync_names()?;
         Ok(file)
@@ -149,14 +172,16 @@ impl Segments {
     ///
     /// # Errors
     /// `Fatal` when the thread cannot be started.
-    pub fn prepare(&self, number: u64) -> Result<Prepared, StoreError> {
+    pub fn prepare(&self, number: u64, ours: &Arc<Folder>) -> Result<Prepared, StoreError> {
         let (ready, segments) = mpsc::sync_channel(0);
-        let trouble = Arc::new(Mutex::new(None));
-        let (folder, told) = (self.clone(), trouble.clone());
+        let (trouble, wanted) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let (folder, told, hurry) = (self.clone(), trouble.clone(), wanted.clone());
+        // The lock is not kept while this waits to hand a segment over: then the folder may be closed.
+        let ours = Arc::downgrade(ours);
         let work = move || {
             let mut number = number;
-            loop {
-                let made = folder.make(number);
+            while ours.strong_count() > 0 {
+                let made = folder.make(number, &hurry, &|| ours.upgrade());
                 let set = |text| *told.lock().unwrap_or_else(PoisonError::into_inner) = text;
                 match made {
                     Ok(file) => {
@@ -176,7 +201,7 @@ impl Segments {
         };
         let spawned = std::thread::Builder::new().name("segments".into()).spawn(work);
         spawned.map_err(|e| StoreError::Fatal(format!("the thread that makes segments cannot be started: {e}")))?;
-        Ok(Prepared { segments, trouble })
+        Ok(Prepared { segments, wanted, trouble })
     }
 }
 
@@ -184,6 +209,7 @@ impl Segments {
 #[derive(Debug)]
 pub struct Prepared {
     segments: Receiver<File>,
+    wanted: Arc<AtomicBool>,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -193,6 +219,13 @@ impl Prepared {
     /// # Errors
     /// One sentence: what keeps it from being made.
     pub fn next(&self) -> Result<File, String> {
+        self.wanted.store(true, Ordering::Relaxed);
+        let next = self.wait();
+        self.wanted.store(false, Ordering::Relaxed);
+        next
+    }
+
+    fn wait(&self) -> Result<File, String> {
         let asked = Instant::now();
         loop {
             match self.segments.recv_timeout(Duration::from_millis(50)) {

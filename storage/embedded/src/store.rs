@@ -7,20 +7,20 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tessera_storage::committer::{self, Op, Sabotage};
 use tessera_storage::store::QueuedCells;
-use tessera_storage::tail::Added;
+use tessera_storage::tail::{Added, Commit};
 use tessera_storage::{
     Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, TailIndex, Wake,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::folder::Folder;
-use crate::index::Index;
+use crate::index::{Index, Indexed};
 use crate::indexer::{self, Indexer, Note};
 use crate::log::{End, Log};
-use crate::rows::Row;
 use crate::segments::SEGMENT;
+use crate::watch::Watch;
 use crate::witness::Witness;
-use crate::writer::{Heads, LogWriter, Watch};
+use crate::writer::{Heads, LogWriter};
 
 /// Told once when the store cannot go on. The binary prints the sentence and ends with a code.
 pub type Fatal = Arc<dyn Fn(&StoreError) + Send + Sync>;
@@ -49,7 +49,6 @@ pub struct EmbeddedStore {
     queue: mpsc::Sender<Op>,
     notes: std::sync::mpsc::SyncSender<Note>,
     shards: u16,
-    _folder: Folder,
 }
 
 impl EmbeddedStore {
@@ -58,8 +57,8 @@ impl EmbeddedStore {
     /// # Errors
     /// `Fatal` or `Corrupt` with one sentence for the operator.
     pub fn open(options: EmbeddedOptions) -> Result<Self, StoreError> {
-        let folder = Folder::open(&options.path, options.shards)?;
-        let log = Log::open(&folder.path.join("log"))?;
+        let folder = Arc::new(Folder::open(&options.path, options.shards)?);
+        let log = Log::open(&folder.path.join("log"), &folder)?;
         let index_path = folder.path.join("index");
         let index = Index::open(&index_path)?;
         let tail = Arc::new(TailIndex::default());
@@ -68,6 +67,7 @@ impl EmbeddedStore {
                 tracing::warn!(%error, "the index cannot be read: it is rebuilt from the log");
                 drop(index);
                 mark_damaged(&index_path)?;
+                tail.clear();
                 let index = Index::open(&index_path)?;
                 let caught_up = catch_up(&log, &index, &tail, folder.shards).map_err(CatchUp::into_inner)?;
                 (index, caught_up)
@@ -76,16 +76,26 @@ impl EmbeddedStore {
         };
         let end = caught_up.end;
         let witness = Witness::open(&folder.path.join("ACKNOWLEDGED"), end.row)?;
+        if let Some(last) = caught_up.last {
+            log.settle(last)?;
+        }
         log.clean(end)?;
         folder.finish()?;
         let heads = Heads::new(end.position, caught_up.heads);
-        let watch = Arc::new(Watch::default());
+        let watch = Watch::start(options.fatal.clone())?;
         let (queue, receiver) = mpsc::channel(committer::QUEUE);
         let (notes, inbox) = std::sync::mpsc::sync_channel(indexer::SNAPSHOT_QUEUE);
-        let indexer = Indexer { index: index.clone(), tail: tail.clone(), watch: watch.clone(), fatal: options.fatal.clone() };
+        let indexer = Indexer {
+            index: index.clone(),
+            indexed: caught_up.indexed,
+            path: index_path.clone(),
+            tail: tail.clone(),
+            watch: watch.clone(),
+            fatal: options.fatal.clone(),
+        };
         let number = end.position / SEGMENT;
         let file = log.segments.writable(number).map_err(|e| StoreError::Fatal(format!("the log cannot be written: {e}")))?;
-        let prepared = log.segments.prepare(number + 1)?;
+        let prepared = log.segments.prepare(number + 1, &folder)?;
         let reads = Arc::new(Reads {
             log,
             index,
@@ -93,8 +103,9 @@ impl EmbeddedStore {
             heads,
             index_path,
             notes: notes.clone(),
-            permits: Semaphore::new(READS),
+            permits: Arc::new(Semaphore::new(READS)),
             myself: OnceLock::new(),
+            fatal: options.fatal.clone(),
             damage: Mutex::new(false),
         });
         let writer = LogWriter {
@@ -105,17 +116,22 @@ impl EmbeddedStore {
             witness,
             skip_sync: options.skip_sync,
             watch,
-            fatal: options.fatal,
+            fatal: options.fatal.clone(),
             bytes: Vec::new(),
             added: Vec::new(),
             commit_seconds: metrics::histogram!("tessera_store_commit_seconds"),
             commit_records: metrics::histogram!("tessera_store_commit_records"),
         };
-        spawn("committer", move || committer::run(receiver, writer, options.sabotage))?;
-        spawn("indexer", move || indexer.run(&inbox))?;
+        let shards = folder.shards;
+        // The folder is ours until the last thread that writes to it has ended.
+        spawn("committer", options.fatal.clone(), move || {
+            committer::run(receiver, writer, options.sabotage);
+            drop(folder);
+        })?;
+        spawn("indexer", options.fatal, move || indexer.run(&inbox))?;
         // Set once, here: reads move to the blocking pool and need an owner there.
         drop(reads.myself.set(Arc::downgrade(&reads)));
-        Ok(Self { reads, queue, notes, shards: folder.shards, _folder: folder })
+        Ok(Self { reads, queue, notes, shards })
     }
 
     /// Into how many shards entities are hashed in this folder.
@@ -141,21 +157,25 @@ impl CatchUp {
 /// Where the log and its shards end.
 struct CaughtUp {
     end: End,
+    /// The last commit; `None` in an empty log.
+    last: Option<Commit>,
     /// Offset after each shard's last record.
     heads: Vec<Offset>,
+    indexed: Indexed,
 }
 
 /// Reads the log from where the index ends into the tail, in windows.
 fn catch_up(log: &Log, index: &Index, tail: &TailIndex, shards: u16) -> Result<CaughtUp, CatchUp> {
-    let indexed = index.indexed().map_err(CatchUp::Index)?;
+    let mut indexed = index.indexed().map_err(CatchUp::Index)?;
     let mut heads = (0..shards).map(|shard| index.head(ShardId(shard))).collect::<Result<Vec<_>, _>>().map_err(CatchUp::Index)?;
-    if let Some(commit) = indexed
+    let mut last = (indexed.window > 0).then_some(indexed.commit);
+    if let Some(commit) = last
         && !log.has(commit)
     {
         let text = format!("the log does not have its row {}, which was acknowledged: the log is damaged; restore the folder from a backup", commit.number);
         return Err(CatchUp::Log(StoreError::Fatal(text)));
     }
-    let from = indexed.map_or(End::default(), |commit| End { row: commit.number + 1, position: commit.end });
+    let from = last.map_or(End::default(), |commit| End { row: commit.number + 1, position: commit.end });
     let mut failed = Ok(());
     let scan = log.scan(from, None, |commit, row| {
         let added: Vec<_> = row.records.iter().map(|(head, _)| head.added).collect();
@@ -163,22 +183,32 @@ fn catch_up(log: &Log, index: &Index, tail: &TailIndex, shards: u16) -> Result<C
             match heads.get_mut(usize::from(record.shard.0)) {
                 Some(head) if *head == record.offset => *head += 1,
                 _ => {
-                    failed = Err(StoreError::Corrupt(format!("log row {}: record {} of shard {} is not the next", commit.number, record.offset, record.shard.0)));
+                    let text = format!("log row {}: record {} of shard {} is not the next", commit.number, record.offset, record.shard.0);
+                    failed = Err(CatchUp::Log(StoreError::Corrupt(text)));
                     return false;
                 }
             }
         }
+        last = Some(commit);
         tail.add(commit, &added, &row.cells);
         if tail.len() >= indexer::WINDOW_RECORDS
             && let Some(window) = tail.seal()
         {
-            failed = index.write_window(&window);
+            match index.write_window(indexed, &window) {
+                Ok(now) => indexed = now,
+                Err(error @ StoreError::Corrupt(_)) => failed = Err(CatchUp::Index(error)),
+                Err(error) => failed = Err(CatchUp::Log(error)),
+            }
             tail.indexed();
         }
         failed.is_ok()
     });
-    let end = scan.and_then(|end| failed.map(|()| end)).map_err(|error| CatchUp::Log(unreadable(error)))?;
-    Ok(CaughtUp { end, heads })
+    let end = scan.map_err(|error| CatchUp::Log(unreadable(error)))?;
+    failed.map_err(|error| match error {
+        CatchUp::Log(error) => CatchUp::Log(unreadable(error)),
+        index @ CatchUp::Index(_) => index,
+    })?;
+    Ok(CaughtUp { end, last, heads, indexed })
 }
 
 /// What the operator is told of a log that cannot be read to its end.
@@ -197,17 +227,23 @@ pub(crate) struct Reads {
     pub(crate) heads: Heads,
     index_path: PathBuf,
     notes: std::sync::mpsc::SyncSender<Note>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     myself: OnceLock<std::sync::Weak<Reads>>,
+    fatal: Fatal,
     damage: Mutex<bool>,
 }
 
 impl Reads {
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Reads) -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".into());
-        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let myself = self.myself.get().and_then(std::sync::Weak::upgrade).ok_or_else(closed)?;
-        tokio::task::spawn_blocking(move || work(&myself)).await.map_err(|e| StoreError::Unavailable(e.to_string()))?
+        let read = tokio::task::spawn_blocking(move || {
+            // Kept by the work itself: the caller may go away before it has ended.
+            let _permit = permit;
+            work(&myself)
+        });
+        read.await.map_err(|e| StoreError::Unavailable(e.to_string()))?
     }
 
     fn snapshot(&self, entity: &EntityKey) -> Snapshot {
@@ -258,34 +294,33 @@ impl Reads {
         places.into_iter().map(one).collect()
     }
 
-    /// A cell: tail first, index second.
+    /// A cell: tail first, index second. One that is damaged ends the process: cells are looked up by the committer, which
+    /// must not read a whole log for each.
     pub(crate) fn cell(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         if let Some(newest) = self.tail.cell(key) {
             return Ok(newest);
         }
-        self.index.cell(key).or_else(|error| {
-            self.index_damaged(&error);
-            let changes = self.each_row(|row| row.cells)?;
-            Ok(changes.into_iter().rfind(|(name, _)| name == key).and_then(|(_, value)| value))
+        self.index.cell(key).inspect_err(|error| {
+            self.index_damaged(error);
+            (self.fatal)(&rebuild(error));
         })
     }
 
     /// Without an index: read the whole log. Slow and right.
     fn scan(&self, wanted: impl Fn(&Added) -> bool) -> Result<Vec<Stored>, StoreError> {
-        self.each_row(|row| {
-            let records = row.records.into_iter().filter(|(head, _)| wanted(&head.added));
-            records.map(|(head, frame)| head.stored(frame)).collect()
-        })
-    }
-
-    fn each_row<T>(&self, take: impl Fn(Row) -> Vec<T>) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
         let end = self.heads.end();
-        if end > 0 {
-            self.log.scan(End::default(), Some(end), |_, row| {
-                found.extend(take(row));
-                true
-            })?;
+        if end == 0 {
+            return Ok(found);
+        }
+        let reached = self.log.scan(End::default(), Some(end), |_, row| {
+            let records = row.records.into_iter().filter(|(head, _)| wanted(&head.added));
+            // Copied: a frame that is kept must not keep its segment.
+            found.extend(records.map(|(head, frame)| head.stored(Bytes::copy_from_slice(&frame))));
+            true
+        })?;
+        if reached.position < end {
+            return Err(StoreError::Corrupt(format!("log row {}", reached.row)));
         }
         Ok(found)
     }
@@ -368,10 +403,9 @@ impl Store for EmbeddedStore {
             let notes = self.notes.clone();
             let close = move || {
                 let (done, closed) = std::sync::mpsc::channel();
-                if notes.send(Note::Close(done)).is_err() {
-                    return Ok(());
-                }
-                closed.recv().unwrap_or(Ok(()))
+                let ended = || StoreError::Fatal("the index was not written to its end; the next start reads the log again".into());
+                notes.send(Note::Close(done)).map_err(|_| ended())?;
+                closed.recv().map_err(|_| ended())?
             };
             tokio::task::spawn_blocking(close).await.map_err(|e| StoreError::Unavailable(e.to_string()))?
         })
@@ -385,11 +419,23 @@ fn merge(mut indexed: Vec<(u64, u64)>, tail: Vec<(u64, u64)>) -> Vec<(u64, u64)>
     indexed
 }
 
-fn mark_damaged(index: &std::path::Path) -> Result<(), StoreError> {
+/// Has the next start rebuild the index.
+pub(crate) fn mark_damaged(index: &std::path::Path) -> Result<(), StoreError> {
     std::fs::write(index.with_extension("damaged"), b"").map_err(|e| StoreError::Fatal(format!("cannot mark {} as damaged: {e}", index.display())))
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-    let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
+/// What the operator is told of an index that cannot be used.
+pub(crate) fn rebuild(error: &StoreError) -> StoreError {
+    StoreError::Fatal(format!("the index is damaged ({error}); start again, it is rebuilt from the log"))
+}
+
+/// Starts a thread that the store cannot do without: should it panic, the process ends.
+pub(crate) fn spawn(name: &'static str, fatal: Fatal, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let guarded = move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            fatal(&StoreError::Fatal(format!("the thread {name} has failed; start again, and report what the log says")));
+        }
+    };
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
     spawned.map(|_| ()).map_err(|e| StoreError::Fatal(format!("the {name} thread cannot be started: {e}")))
 }

@@ -32,7 +32,7 @@ impl Witness {
         let fatal = |e: std::io::Error| StoreError::Fatal(format!("{} cannot be opened: {e}", path.display()));
         let exists = path.exists();
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(fatal)?;
-        match (0..2).filter_map(|slot| read(&file, slot)).max() {
+        match newest(&file) {
             Some(told) if told > rows => {
                 let text = format!("the log holds {rows} commits, but {told} were acknowledged: the log is damaged; restore the folder from a backup");
                 return Err(StoreError::Fatal(text));
@@ -54,6 +54,22 @@ impl Witness {
         self.turn ^= 1;
         self.file.write_all_at(&slot, self.turn * SLOT)
     }
+}
+
+/// How many rows were acknowledged, as far as a file tells; 0 when there is none, or it tells nothing.
+///
+/// # Errors
+/// When a file that is there cannot be opened.
+pub fn told(path: &Path) -> std::io::Result<u64> {
+    match File::open(path) {
+        Ok(file) => Ok(newest(&file).unwrap_or(0)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+fn newest(file: &File) -> Option<u64> {
+    (0..2).filter_map(|slot| read(file, slot)).max()
 }
 
 fn read(file: &File, slot: u64) -> Option<u64> {

@@ -4,17 +4,19 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tessera_storage::committer::{Backend, Batch};
 use tessera_storage::tail::{Added, Commit};
 use tessera_storage::{Offset, ShardId, StoreError};
 
+use crate::indexer;
 use crate::log::End;
 use crate::rows;
 use crate::segments::{Prepared, SEGMENT, said};
 use crate::store::{Fatal, Reads};
+use crate::watch::Watch;
 use crate::witness::Witness;
 
 /// The committer's writer of `log/`.
@@ -40,10 +42,14 @@ impl LogWriter {
     fn write(&mut self, batch: &Batch) -> Result<Commit, StoreError> {
         let cannot = |error: String| StoreError::Fatal(format!("the log cannot be written: {error}"));
         rows::encode(&mut self.bytes, &mut self.added, self.end.position, self.end.row, batch);
-        if self.end.position % SEGMENT + self.bytes.len() as u64 > SEGMENT {
+        // A row that would end where its segment does goes into the next: `end` always lies in the segment that is written.
+        if self.end.position % SEGMENT + self.bytes.len() as u64 >= SEGMENT {
             self.file = self.prepared.next().map_err(cannot)?;
             self.end.position = (self.end.position / SEGMENT + 1) * SEGMENT;
             rows::encode(&mut self.bytes, &mut self.added, self.end.position, self.end.row, batch);
+        }
+        if self.bytes.len() as u64 >= SEGMENT {
+            return Err(cannot(format!("a commit of {} bytes is larger than a segment", self.bytes.len())));
         }
         let start = self.end.position;
         let write = self.file.write_all_at(&self.bytes, start % SEGMENT);
@@ -57,9 +63,13 @@ impl LogWriter {
 
 impl Backend for LogWriter {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let started = self.watch.start();
+        // The tail has a bound: beyond it, writes wait for the index (INV-10).
+        while self.reads.tail.len() >= indexer::TAIL_RECORDS {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let started = self.watch.commit.start();
         let commit = self.write(batch)?;
-        self.watch.end();
+        self.watch.commit.end();
         self.witness.note(self.end.row).map_err(|e| StoreError::Fatal(format!("what was acknowledged cannot be noted: {}", said(&e))))?;
         self.reads.tail.add(commit, &self.added, &batch.cells);
         self.reads.heads.advance(commit.end, &self.added);
@@ -112,39 +122,3 @@ impl Heads {
         self.end.store(end, Ordering::Release);
     }
 }
-
-/// Notices a commit that does not come back.
-pub struct Watch {
-    epoch: Instant,
-    /// Milliseconds after `epoch` at which the running commit began, plus 1; 0 = none runs.
-    began: AtomicU64,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self { epoch: Instant::now(), began: AtomicU64::new(0) }
-    }
-}
-
-impl Watch {
-    fn start(&self) -> Instant {
-        let now = Instant::now();
-        let since = u64::try_from(now.duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX - 1);
-        self.began.store(since + 1, Ordering::Relaxed);
-        now
-    }
-
-    fn end(&self) {
-        self.began.store(0, Ordering::Relaxed);
-    }
-
-    /// For how long the running commit has run; zero when none does.
-    #[must_use]
-    pub fn running(&self) -> Duration {
-        match self.began.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            began => self.epoch.elapsed().saturating_sub(Duration::from_millis(began - 1)),
-        }
-    }
-}
-
