@@ -44,8 +44,8 @@ pub enum Answer {
     Needs(Vec<u64>),
     /// The number of that record.
     Repeat(Option<u64>),
-    /// The record that would be appended, or the rejection.
-    Quote(Box<Result<Record, Rejection>>),
+    /// The record that would be appended, or that answered it before, or the rejection.
+    Quote(Result<Arc<Record>, Rejection>),
     /// As of now; `None`: there is no such member.
     View(Option<View>),
     /// As of now; `None`: there is no such member.
@@ -129,7 +129,12 @@ impl Behaviour for MemberBehaviour {
                 }
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };
-                Answer::Quote(Box::new(decide::draft(state, &command, &context, &records)))
+                // What was done before is answered, as the command would be.
+                Answer::Quote(match decide::decide(state, &command, &context, &records) {
+                    decide::Decision::Commit(record) => Ok(record),
+                    decide::Decision::Repeat(index) => Ok(records[index].1.clone()),
+                    decide::Decision::Refuse(no) => Err(no),
+                })
             }
         }
     }

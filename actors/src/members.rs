@@ -28,6 +28,9 @@ pub enum Who {
     Alias(String, String),
 }
 
+/// How many members one alias makes in turn, each after the one before gave it up.
+const HOLDERS: u32 = 16;
+
 /// A member followed live.
 pub type Followed = Subscription<MemberBehaviour>;
 
@@ -108,21 +111,23 @@ impl Members {
             self.known_type(kind, &format!("/aliases/{place}/type"))?;
             kept.push(alias(kind, value));
         }
+        let ask = || Command { header, ask: Ask::Enrol { aliases: kept.clone() } };
         let mut reserved = Vec::new();
         for (place, alias) in kept.iter().enumerate() {
             match self.reserve(member, alias, &format!("/aliases/{place}")).await {
-                Ok(true) => reserved.push(alias.hash),
+                Ok(true) => reserved.push(alias),
                 Ok(false) => {}
                 Err(miss) => {
                     // What this request reserved before it was refused is given back.
-                    self.free_all(member, &reserved).await?;
-                    return Err(miss);
+                    self.free_all(member, &reserved, deadline).await?;
+                    // It may have moved on since this very request was answered.
+                    return self.repeat(member, ask(), deadline).await?.ok_or(miss);
                 }
             }
         }
-        let done = self.command(member, Command { header, ask: Ask::Enrol { aliases: kept } }, deadline).await;
-        if let Err(Miss::No(_)) = &done {
-            self.free_all(member, &reserved).await?;
+        let done = self.command(member, ask(), deadline).await;
+        if matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
+            self.free_all(member, &reserved, deadline).await?;
         }
         done
     }
@@ -144,21 +149,41 @@ impl Members {
     ///
     /// # Errors
     /// As [`Self::look_up`].
-    pub async fn locate(&self, who: &Who) -> Result<(MemberId, bool), Miss> {
+    pub async fn locate(&self, who: &Who, deadline: Instant) -> Result<(MemberId, bool), Miss> {
         let (kind, value) = match who {
             Who::Member(member) => return Ok((*member, false)),
             Who::Alias(kind, value) => (kind, value),
         };
         let programmes = self.board.programmes();
         let enrols = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied()) == Some(UnknownAlias::Enrol);
-        let made = enrolled_by_alias(alias_hash(kind, value));
+        let hash = alias_hash(kind, value);
+        let mut made = (0..HOLDERS).map(|turn| enrolled_by_alias(hash, turn));
         match self.look_up(kind, value).await {
             // Reserved by an enrolment like this one. It may have been cut short before its record was
             // written: unless the member is seen to be there, it is enrolled again, which repeats harmlessly.
-            Ok(member) => Ok((member, enrols && member == made && !self.is_awake(member))),
-            Err(Miss::No(_)) if enrols => Ok((made, true)),
+            Ok(member) => Ok((member, enrols && !self.is_awake(member) && made.any(|made| made == member))),
+            Err(Miss::No(no)) if enrols => {
+                // A member that was made by this alias and gave it up is not made again: the next one is.
+                for member in made {
+                    if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash).await? {
+                        return Ok((member, true));
+                    }
+                }
+                Err(Miss::No(no))
+            }
             Err(miss) => Err(miss),
         }
+    }
+
+    /// What a first purchase under an unknown alias would do, that of a member who is not enrolled yet.
+    ///
+    /// # Errors
+    /// The rejection that it would meet.
+    pub fn quote_new(&self, who: &Who, command: &Command) -> Result<Record, Miss> {
+        let Who::Alias(kind, value) = who else { return Err(unknown_member()) };
+        let programmes = self.board.programmes();
+        let context = Context { now: self.clock.now(), programmes: &programmes };
+        decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)
     }
 
     /// Enrols the member of an unknown alias, unless its first `command` would be refused: bad input changes nothing.
@@ -168,9 +193,7 @@ impl Members {
     pub async fn enrol_for(&self, member: MemberId, who: &Who, command: &Command, deadline: Instant) -> Result<(), Miss> {
         let Who::Alias(kind, value) = who else { return Ok(()) };
         if self.view(member, deadline).await.is_err() {
-            let programmes = self.board.programmes();
-            let context = Context { now: self.clock.now(), programmes: &programmes };
-            decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
+            self.quote_new(who, command)?;
         }
         self.enrol(member, 0, &[(kind.clone(), value.clone())], deadline).await.map(drop)
     }
@@ -196,7 +219,7 @@ impl Members {
     ///
     /// # Errors
     /// The rejection that it would meet, or a failure.
-    pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Record, Miss> {
+    pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Arc<Record>, Miss> {
         let command = Arc::new(command);
         match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
             Answer::Quote(record) => record.map_err(Miss::No),
@@ -274,15 +297,15 @@ impl Members {
     pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
         self.known_type(kind, "/type")?;
         let alias = alias(kind, value);
-        let hash = alias.hash;
+        let ask = || Command { header, ask: Ask::AddAlias { alias: alias.clone() } };
         let fresh = match self.reserve(member, &alias, "/value").await {
             Ok(fresh) => fresh,
             // It may have moved on since this very request was answered.
-            Err(miss) => return self.repeat(member, Command { header, ask: Ask::AddAlias { alias } }, deadline).await?.ok_or(miss),
+            Err(miss) => return self.repeat(member, ask(), deadline).await?.ok_or(miss),
         };
-        let done = self.command(member, Command { header, ask: Ask::AddAlias { alias } }, deadline).await;
-        if let (Err(Miss::No(_)), true) = (&done, fresh) {
-            self.free(member, hash).await?;
+        let done = self.command(member, ask(), deadline).await;
+        if fresh && matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
+            self.free_all(member, &[&alias], deadline).await?;
         }
         done
     }
@@ -339,9 +362,13 @@ impl Members {
         Ok(outcome.applied)
     }
 
-    async fn free_all(&self, member: MemberId, hashes: &[u128]) -> Result<(), Miss> {
-        for hash in hashes {
-            self.free(member, *hash).await?;
+    /// Gives back what a request reserved and did not need: it was refused, or had been answered before and the alias
+    /// was taken away since. What the member's journal says it holds stays.
+    async fn free_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
+        for alias in reserved {
+            if self.view(member, deadline).await.is_err() || !self.holds(member, &alias.kind, alias.hash).await? {
+                self.free(member, alias.hash).await?;
+            }
         }
         Ok(())
     }

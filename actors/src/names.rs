@@ -33,10 +33,14 @@ pub fn enrolled_id(api_key: &str, idempotency_key: &str) -> MemberId {
     MemberId(hash(&[b"member", api_key.as_bytes(), idempotency_key.as_bytes()]))
 }
 
-/// The member that a purchase under an unknown alias makes, where the programme says so.
+/// The member that a purchase under an unknown alias makes, where the programme says so; `turn`: how many it made before,
+/// who gave it up.
 #[must_use]
-pub fn enrolled_by_alias(alias: u128) -> MemberId {
-    MemberId(hash(&[b"member by alias", &alias.to_be_bytes()]))
+pub fn enrolled_by_alias(alias: u128, turn: u32) -> MemberId {
+    match turn {
+        0 => MemberId(hash(&[b"member by alias", &alias.to_be_bytes()])),
+        _ => MemberId(hash(&[b"member by alias", &alias.to_be_bytes(), &turn.to_be_bytes()])),
+    }
 }
 
 /// What is kept of an alias.

@@ -296,6 +296,12 @@ impl LineWorth {
 }
 
 impl Line {
+    /// The sale and line that it gives back, unless the cashier took it off again.
+    #[must_use]
+    pub fn gives_back(&self) -> Option<&ReturnOf> {
+        self.returns.as_ref().filter(|_| !self.voided)
+    }
+
     /// Rule 5: whole units by the piece; by weight, by volume or with quantity 0 the line counts one.
     #[must_use]
     pub fn units(&self, quantity: Decimal) -> i64 {

@@ -7,7 +7,7 @@
 use bnum::types::I512;
 
 use crate::basket::{Basket, Paid, Worth};
-use crate::number::{Ratio, Wide, mul, round};
+use crate::number::{Ratio, Wide, lcm, mul, round};
 use crate::programme::{Condition, Head, Multiplier, Programme, Stacking};
 use crate::{Code, Rejection};
 
@@ -105,11 +105,11 @@ fn items(programme: &Programme, basket: &Basket, worth: &Worth) -> Vec<Item> {
     items
 }
 
-/// The share of a line that points did not pay, over `Π of`: `(numerator, denominator)`, times `scale`.
+/// The share of a line that points did not pay: `(numerator, denominator)`, times `scale`.
 fn unpaid<W: Wide>(falls: &[&Paid], scale: &W) -> Option<(W, W)> {
     let mut den = scale.clone();
     for paid in falls {
-        den = mul(&den, paid.of)?;
+        den = lcm(&den, &W::of(paid.of))?;
     }
     let mut num = den.clone();
     for paid in falls {
@@ -142,25 +142,37 @@ fn exact<W: Wide>(programme: &Programme, head: &Head<'_>, worth: &Worth, items: 
     let multipliers: Vec<(usize, &Multiplier)> =
         programme.multipliers.iter().enumerate().filter(|(_, rule)| matches(&rule.when, head, items)).collect();
 
-    // One denominator for all: minor units, every rate, every multiplier, every points tender.
-    let mut den = W::of(10_i64.pow(head.basket.currency.exponent().into()));
-    for (_, rate) in &rates {
-        den = mul(&den, rate.den)?;
-    }
-    for (_, rule) in &multipliers {
-        den = mul(&den, rule.factor.den)?;
-    }
-    for paid in &worth.paid {
-        den = mul(&den, paid.of)?;
-    }
-    let scale = 10_i64.pow(programme.wallet.decimals.into());
-    let mut minor_den = W::of(1);
-    minor_den = mul(&minor_den, 10_i64.pow(head.basket.currency.exponent().into()))?;
-
-    let mut shares: Vec<Share<W>> = Vec::with_capacity(items.len() * 2);
+    // What each line takes: its base rule, and of its multipliers one of each group.
+    let mut plans = Vec::with_capacity(items.len());
     for item in items {
         let line = &head.basket.lines[item.place];
         let Some((rule, rate)) = rates.iter().find(|(index, _)| programme.rates[*index].when.line(line)) else { continue };
+        let matching: Vec<_> = multipliers.iter().filter(|(_, rule)| rule.when.line(line)).copied().collect();
+        plans.push((item, *rule, *rate, one_of_each_group(&matching)));
+    }
+
+    // One denominator for all, the least that every figure is whole over: minor units, rates, multipliers, points tenders.
+    let (mut rate_den, mut factor_den, mut paid_den) = (W::of(1), W::of(1), W::of(1));
+    for (_, _, rate, chosen) in &plans {
+        rate_den = lcm(&rate_den, &W::of(rate.den))?;
+        let mut of_line = W::of(1);
+        for (_, rule) in chosen {
+            of_line = match programme.wallet.stacking {
+                Stacking::Additive => lcm(&of_line, &W::of(rule.factor.den))?,
+                Stacking::Compound => mul(&of_line, rule.factor.den)?,
+            };
+        }
+        factor_den = lcm(&factor_den, &of_line)?;
+    }
+    for paid in &worth.paid {
+        paid_den = lcm(&paid_den, &W::of(paid.of))?;
+    }
+    let scale = 10_i64.pow(programme.wallet.decimals.into());
+    let minor_den = W::of(10_i64.pow(head.basket.currency.exponent().into()));
+    let den = minor_den.checked_mul(&rate_den)?.checked_mul(&factor_den)?.checked_mul(&paid_den)?;
+
+    let mut shares: Vec<Share<W>> = Vec::with_capacity(items.len() * 2);
+    for (item, rule, rate, chosen) in plans {
         // base · (unpaid share) · rate · 10^decimals / 10^exponent, over `den`.
         let mut num = mul(&mul(&mul(&den, item.base)?, rate.num)?, scale)?;
         num = num.div_rem(&mul(&minor_den, rate.den)?).0;
@@ -172,10 +184,9 @@ fn exact<W: Wide>(programme: &Programme, head: &Head<'_>, worth: &Worth, items: 
         if left <= W::zero() {
             continue;
         }
-        let matching = multipliers.iter().filter(|(_, rule)| rule.when.line(line)).copied().collect::<Vec<_>>();
-        shares.push(Share { line: item.place, source: Source::Base(index16(*rule)), num: left.clone() });
+        shares.push(Share { line: item.place, source: Source::Base(index16(rule)), num: left.clone() });
         let mut stands = left.clone();
-        for (index, rule) in one_of_each_group(&matching) {
+        for (index, rule) in chosen {
             let on = match programme.wallet.stacking {
                 Stacking::Additive => &left,
                 Stacking::Compound => &stands,
@@ -215,7 +226,7 @@ fn deal<W: Wide>(programme: &Programme, shares: Vec<Share<W>>, den: &W) -> Optio
     Some(awards.map(|(share, (points, _))| Award { line: index16(share.line), source: share.source, points }).collect())
 }
 
-/// Of an exclusive group only the largest factor, ties by the order of the rules.
+/// Of an exclusive group only the largest factor, ties by id.
 fn one_of_each_group<'a>(matching: &[(usize, &'a Multiplier)]) -> Vec<(usize, &'a Multiplier)> {
     let larger = |a: Ratio, b: Ratio| i128::from(a.num) * i128::from(b.den) > i128::from(b.num) * i128::from(a.den);
     let mut chosen: Vec<(usize, &Multiplier)> = Vec::with_capacity(matching.len());
@@ -223,7 +234,7 @@ fn one_of_each_group<'a>(matching: &[(usize, &'a Multiplier)]) -> Vec<(usize, &'
         let rival = rule.group.as_ref().and_then(|group| chosen.iter().position(|(_, other)| other.group.as_ref() == Some(group)));
         match rival {
             None => chosen.push((*index, rule)),
-            Some(at) if larger(rule.factor, chosen[at].1.factor) => {
+            Some(at) if larger(rule.factor, chosen[at].1.factor) || (rule.factor == chosen[at].1.factor && rule.id < chosen[at].1.id) => {
                 chosen.remove(at);
                 chosen.push((*index, rule));
             }

@@ -176,6 +176,16 @@ pub fn mul<W: Wide>(a: &W, b: i64) -> Option<W> {
     a.checked_mul(&W::of(b))
 }
 
+/// The least common multiple of positive numbers, `None` on overflow.
+pub fn lcm<W: Wide>(a: &W, b: &W) -> Option<W> {
+    let (mut divisor, mut rest) = (a.clone(), b.clone());
+    while !rest.is_zero() {
+        let (_, next) = divisor.div_rem(&rest);
+        divisor = std::mem::replace(&mut rest, next);
+    }
+    a.checked_mul(&b.div_rem(&divisor).0)
+}
+
 /// `num / den`, rounded once.
 pub fn round<W: Wide>(num: &W, den: &W, mode: Rounding) -> Option<i64> {
     let (floor, rest) = num.div_rem(den);

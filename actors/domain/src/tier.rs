@@ -139,8 +139,9 @@ impl Tier {
             }
             Event::TierReviewed { period } => {
                 self.reviewed = period;
+                // Of a rolling period of 36 months the last closed one and the one before it are looked at too.
+                self.metric.retain(|(day, _)| *day >= period.plus(-4 * KEEP_DAYS));
                 let old = period.plus(-2 * KEEP_DAYS);
-                self.metric.retain(|(day, _)| *day >= old);
                 self.visits.retain(|(day, _, _)| *day >= old);
                 let cut = self.history.iter().filter(|(since, _)| *since < i64::from(old.0) * DAY_MS).count();
                 // The last one before the cut still says what was held at it.

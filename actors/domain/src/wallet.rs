@@ -205,7 +205,9 @@ impl Wallet {
     pub fn forget(&mut self, now: Millis) {
         self.rest.retain(|lot| {
             let keep = if lot.repaid > 0 || lot.expired > 0 { KEEP_COUNTED } else { KEEP_SPENT };
-            lot.left > 0 || lot.activated_at > now - keep
+            // Points that expired late are counted late.
+            let since = if lot.expired > 0 { lot.activated_at.max(lot.expires_at.min(now)) } else { lot.activated_at };
+            lot.left > 0 || since > now - keep
         });
     }
 

@@ -222,6 +222,9 @@ impl Return {
         if !self.lines.is_empty() || self.refunds.is_some() {
             return Err(invalid("/lines", "a return without a receipt lists goods only"));
         }
+        if self.goods.len() > 1_000 {
+            return Err(invalid("/goods", "at most 1000 lines"));
+        }
         let currency = currency.ok_or_else(|| invalid("/currency", "goods without a receipt name their currency"))?;
         let receipt = self.receipt.as_ref();
         let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0))).collect::<Result<_, _>>()?;

@@ -9,7 +9,7 @@ use tessera_api::programme_file;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Clock, Limits, Ownership};
 use tessera_config::Settings;
-use tessera_domain::programme::Programmes;
+use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::time::timestamp;
 use tessera_gateway::{ServerLimits, Surface};
 use tessera_storage::committer::Sabotage;
@@ -142,6 +142,10 @@ fn read_clock(kept: &[u8]) -> Result<Clock, StoreError> {
 /// Every version that has served, and the file's text as a new one if it was edited.
 async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Clock) -> Result<Programmes, String> {
     let mut kept = programmes::read(cells).await.map_err(|e| e.to_string())?;
+    if let Some(last) = kept.last() {
+        let compiled = |text| programme_file::read(text, 0, 0).map_err(|findings| told(&settings.programme, &findings));
+        ladder_stands(&compiled(&last.text)?, &compiled(text)?).map_err(|e| format!("{}: {e}", settings.programme.display()))?;
+    }
     if let Some(saved) = programmes::save(cells, &kept, text, clock.now()).await.map_err(|e| e.to_string())? {
         tracing::info!(version = saved.number, "the programme file is a new version");
         kept.push(saved);
@@ -151,6 +155,17 @@ async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Cl
         compiled.map(Arc::new).map_err(|findings| format!("version {} of the programme does not compile any more: {}", kept.number, told(&settings.programme, &findings)))
     });
     Ok(Programmes::new(compiled.collect::<Result<_, _>>()?))
+}
+
+/// Members hold a tier by its place in the ladder: what stands there must stay.
+fn ladder_stands(before: &Programme, after: &Programme) -> Result<(), String> {
+    let mut new = after.tiers.levels.iter();
+    for level in &before.tiers.levels {
+        if new.next().is_none_or(|other| other.id != level.id) {
+            return Err(format!("tiers: {:?} was taken out or moved, and members hold tiers by their place; keep the ladder as it was and add tiers at its top", level.id));
+        }
+    }
+    Ok(())
 }
 
 async fn signalled() {

@@ -32,7 +32,7 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
     let who = whom(&purchase.member)?;
-    let (member, enrol) = call.members().locate(&who).await?;
+    let (member, enrol) = call.members().locate(&who, call.deadline).await?;
     let alias = match &who {
         Who::Alias(kind, value) => Some((kind.as_str().into(), alias_hash(kind, value))),
         Who::Member(_) => None,
@@ -59,11 +59,12 @@ pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
 #[utoipa::path(post, path = "/v1/quotes", tag = "purchases", operation_id = "quote", request_body = request::Purchase,
     responses((status = 200, description = "As the purchase would be answered", body = answer::Written)))]
 pub(crate) async fn quote(call: &Call) -> Result<Answer, Stop> {
-    let Asked { member, enrol, command, .. } = basket(call, false).await?;
-    if enrol && call.members().view(member, call.deadline).await.is_err() {
-        return Err(Rejection::new(Code::UnknownAlias, "/member/alias", "no member holds this alias yet; its first purchase will enrol one").into());
-    }
-    let record = call.members().quote(member, command, call.deadline).await?;
+    let Asked { member, who, enrol, command } = basket(call, false).await?;
+    let record = if enrol && call.members().view(member, call.deadline).await.is_err() {
+        call.members().quote_new(&who, &command)?.into()
+    } else {
+        call.members().quote(member, command, call.deadline).await?
+    };
     let programmes = call.programmes();
     let mut written = answer::written(&programmes, member, 0, &record).ok_or_else(unknown_version)?;
     written.id = None;

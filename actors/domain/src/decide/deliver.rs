@@ -45,7 +45,7 @@ fn on_line(lot: &Lot, unlock: Unlock) -> Option<(Lot, u16)> {
 }
 
 /// The bonuses of the whole basket: with its last line, or when its last timed line unlocks.
-fn last_line(draft: &mut Draft<'_>, sale: u32) {
+pub(super) fn last_line(draft: &mut Draft<'_>, sale: u32) {
     let whole: Vec<_> = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == sale).copied().collect();
     for (lot, unlock) in whole {
         match unlock {
@@ -62,6 +62,8 @@ pub(super) fn activate(draft: &mut Draft<'_>, lot: &Lot, at: Millis) {
     let expires_at = from_activation.map_or(lot.expires_at, |rule| expiry(at, rule.months, rule.round_up, &draft.programme.zone));
     draft.emit(Event::Activated { lot: lot.id, points: lot.left, activated_at: at, expires_at });
     if expires_at <= draft.now {
-        draft.emit(Event::Expired { lot: lot.id, points: lot.left, at: expires_at.max(at) });
+        // Whatever becomes available meets debt first, however briefly it lives.
+        draft.meet_debt();
+        draft.expire(lot.id, lot.left, expires_at.max(at));
     }
 }

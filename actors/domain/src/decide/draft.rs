@@ -9,7 +9,7 @@ use crate::number::Currency;
 use crate::programme::Programme;
 use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, TierWhy, Unlock};
 use crate::time::{DAY_MS, Day, Millis, expiry};
-use crate::wallet::{Wallet, due};
+use crate::wallet::{Lot, Wallet, due};
 use crate::{Code, Rejection};
 
 use super::Context;
@@ -129,6 +129,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Tier held at an instant, with the ends of periods that are posted with this record.
+    pub(super) fn tier_at(&self, instant: Millis) -> u8 {
+        let posted = self.events.iter().rev().find_map(|event| match *event {
+            Event::TierChanged { to, at, why: TierWhy::PeriodEnded, .. } if at <= instant => Some(to),
+            _ => None,
+        });
+        posted.unwrap_or_else(|| self.member.tier.at(instant))
+    }
+
     /// Gives a hold's points back to their lots; what is past its time expires at once, or lives on for the grace.
     pub(super) fn release(&mut self, hold: &crate::wallet::Hold, end: HoldEnd) {
         let grace = i64::from(self.programme.wallet.grace_days) * DAY_MS;
@@ -139,7 +148,9 @@ impl<'a> Draft<'a> {
             // The grace counts from the release; a hold may end long before anyone asks.
             let released = if end == HoldEnd::Expired { hold.expires_at } else { self.now };
             if expires_at <= released && released.saturating_add(grace) <= self.now {
-                self.emit(Event::Expired { lot: *lot, points: *points, at: released.saturating_add(grace) });
+                // Whatever becomes available meets debt first, however briefly it lives.
+                self.meet_debt();
+                self.expire(*lot, *points, released.saturating_add(grace));
             } else if expires_at <= released {
                 // Given a new time by coming back; nothing but the time changes.
                 let (id, at) = (*lot, released + grace);
@@ -149,6 +160,14 @@ impl<'a> Draft<'a> {
         }
         self.emit(Event::HoldEnded { hold: hold.seq, end });
         self.meet_debt();
+    }
+
+    /// Expires what is left of so many points that have just come to a lot.
+    pub(super) fn expire(&mut self, lot: LotId, points: i64, at: Millis) {
+        let points = self.wallet().lot(lot).map_or(0, Lot::free).min(points);
+        if points > 0 {
+            self.emit(Event::Expired { lot, points, at });
+        }
     }
 
     /// Takes points for a redemption of this record, in the order of spending.
@@ -215,7 +234,8 @@ impl<'a> Draft<'a> {
         let programme = self.programme.clone();
         let changes = self.metric_changes();
         let today = Day::at(self.now, &programme.zone);
-        let before = self.member.tier.carried(&programme.tiers, today, &[]);
+        // As it was before the last change: an exchange may take from several sales.
+        let before = self.member.tier.carried(&programme.tiers, today, &changes[..changes.len().saturating_sub(1)]);
         let after = self.member.tier.carried(&programme.tiers, today, &changes);
         if after < before && self.tier == before {
             self.emit(Event::TierChanged { from: self.tier, to: after, at: self.now, why: TierWhy::Withdrawn });

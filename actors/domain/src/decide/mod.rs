@@ -70,7 +70,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             }
             // A hold may be over by now, and is then taken again; a line that comes back names its sale.
             purchase.basket.tenders.iter().filter_map(|tender| tender.hold).filter(|seq| exists(*seq)).for_each(&mut add);
-            for sale in purchase.basket.lines.iter().filter_map(|line| line.returns.as_ref()).map(|returns| returns.sale).filter(|seq| exists(*seq)) {
+            for sale in purchase.basket.lines.iter().filter_map(|line| line.gives_back()).map(|returns| returns.sale).filter(|seq| exists(*seq)) {
                 add(sale);
                 member.last_return(sale).into_iter().for_each(&mut add);
             }
@@ -114,7 +114,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
 /// Decides. `records` are those that [`needs`] named, with their numbers.
 #[must_use]
 pub fn decide(member: &Member, command: &Command, context: &Context<'_>, records: &[(u64, Arc<Record>)]) -> Decision {
-    match repeat::find(command, records) {
+    match repeat::find(command, context.now, records) {
         Some(Ok(index)) => return Decision::Repeat(index),
         Some(Err(rejection)) => return Decision::Refuse(rejection),
         None => {}
@@ -153,16 +153,16 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
     Ok(draft.record(command.header, body))
 }
 
-/// What a command would meet if its member were enrolled with it: asked before an unknown card enrols
+/// The record that a command would commit if its member were enrolled with it: asked before an unknown card enrols
 /// anybody, so that a refused purchase changes nothing.
 ///
 /// # Errors
 /// The rejection.
-pub fn try_new(aliases: Vec<crate::record::Alias>, command: &Command, context: &Context<'_>) -> Result<(), Rejection> {
+pub fn try_new(aliases: Vec<crate::record::Alias>, command: &Command, context: &Context<'_>) -> Result<Record, Rejection> {
     let mut member = Member::default();
     let enrolled = draft(&member, &Command { header: 0, ask: Ask::Enrol { aliases } }, context, &[])?;
     member.apply(&enrolled);
-    draft(&member, command, context, &[]).map(drop)
+    draft(&member, command, context, &[])
 }
 
 /// The wallet with everything that time has brought about by `context.now`, not yet posted.

@@ -32,7 +32,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     }
     let worth = basket.worth()?;
     // Returns first (rule 17), then tenders, then what is earned.
-    let exchanged = returns::exchange(draft, &basket.lines, records)?;
+    let exchanged = returns::exchange(draft, basket, records)?;
     let burned = tenders(draft, basket, records)?;
 
     let zone = programme.store_zone(&basket.store);
@@ -45,7 +45,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         }
         None => (local, None),
     };
-    let tier = draft.member.tier.at(basket.occurred_at);
+    let tier = draft.tier_at(basket.occurred_at);
     let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
     let head = Head { basket, day, tier };
     let pending = issue::issue(draft, &programme, &head, &earned);
@@ -106,7 +106,10 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
     let mut burned = 0_i64;
     for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
         let field = format!("/tenders/{place}");
-        let points = draft.programme.points(tender.amount, basket.currency).ok_or_else(|| {
+        // A hold fixes the money value (rule 12): by the version that placed it.
+        let placed = tender.hold.and_then(|seq| records.iter().find(|(number, _)| *number == seq));
+        let priced = placed.and_then(|(_, record)| draft.context.programmes.version(record.programme)).unwrap_or(&draft.programme);
+        let points = priced.points(tender.amount, basket.currency).ok_or_else(|| {
             let detail = format!("points have no value in {:?}; take another tender", basket.currency);
             Rejection::new(Code::CurrencyMismatch, format!("{field}/amount"), &detail)
         })?;

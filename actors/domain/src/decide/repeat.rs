@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use crate::basket::Basket;
 use crate::command::{Ask, Command, Purchase, Return};
-use crate::keys::{KeyKind, Keys};
+use crate::keys::{HEADER_DAYS, KeyKind, Keys};
 use crate::record::{Body, Record, Sale};
-use crate::time::Millis;
+use crate::time::{DAY_MS, Millis};
 use crate::{Code, Rejection};
 
 /// `None`: it is new. `Some(Ok(i))`: `records[i]` answered it. `Some(Err)`: its key was used otherwise.
-pub(super) fn find(command: &Command, records: &[(u64, Arc<Record>)]) -> Option<Result<usize, Rejection>> {
-    let answered = |record: &Record| (command.header != 0 && record.header == command.header) || names(command, &record.body);
+pub(super) fn find(command: &Command, now: Millis, records: &[(u64, Arc<Record>)]) -> Option<Result<usize, Rejection>> {
+    // Pages of old headers are dropped whole: one may outlive its days in a page that is still open.
+    let lives = |record: &Record| record.at >= now - HEADER_DAYS * DAY_MS;
+    let answered = |record: &Record| (command.header != 0 && record.header == command.header && lives(record)) || names(command, &record.body);
     let mut found = records.iter().enumerate().filter(|(_, (_, record))| answered(record));
     let (index, (_, record)) = found.next()?;
     if found.next().is_some() {
@@ -58,7 +60,7 @@ fn differs(command: &Command, at: Millis, body: &Body) -> Option<String> {
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
         (Ask::PlaceHold { asked, ttl_ms }, Body::HoldPlaced { asked: before, expires_at, .. }) => {
             // Without a time it was the programme's of that day.
-            unless(asked == before, "/points").or(unless(ttl_ms.is_none_or(|ttl| at + ttl == *expires_at), "/ttl_seconds"))
+            unless(asked == before, "/points").or(unless(ttl_ms.is_none_or(|ttl| at.checked_add(ttl) == Some(*expires_at)), "/ttl_seconds"))
         }
         (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => unless(asked == before, "/points"),
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::clawback::{claim, restore, take_available};
 use super::Draft;
-use crate::basket::{Line, LineKind, LineWorth, Worth};
+use crate::basket::{Basket, Line, LineKind, LineWorth, Worth};
 use crate::command::{BlindReturn, LineBack, Return, SaleName};
 use crate::earn::{Facts, earn};
 use crate::keys::Keys;
 use crate::number::{Decimal, mul_div_floor};
 use crate::programme::{Clawback, Metric, Programme};
-use crate::record::{Back, Body, Event, Record, Returned, Sale, SaleLeft};
+use crate::record::{Back, Body, Event, Record, Returned, Sale, SaleLeft, Unlock};
 use crate::{Code, Rejection};
 
 type Records = [(u64, Arc<Record>)];
@@ -78,8 +78,9 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
 }
 
 /// The lines of kind return of a purchase: each gives back a line of an earlier sale, before anything is sold.
-pub(super) fn exchange(draft: &mut Draft<'_>, lines: &[Line], records: &Records) -> Result<Vec<Back>, Rejection> {
-    let mut sales: Vec<u64> = lines.iter().filter_map(|line| line.returns.as_ref()).map(|returns| returns.sale).collect();
+pub(super) fn exchange(draft: &mut Draft<'_>, basket: &Basket, records: &Records) -> Result<Vec<Back>, Rejection> {
+    let lines = &basket.lines;
+    let mut sales: Vec<u64> = lines.iter().filter_map(Line::gives_back).map(|returns| returns.sale).collect();
     sales.sort_unstable();
     sales.dedup();
     let mut all = Vec::with_capacity(sales.len());
@@ -89,8 +90,12 @@ pub(super) fn exchange(draft: &mut Draft<'_>, lines: &[Line], records: &Records)
         let before = left(draft, seq, bought, records);
         let mut backs: Vec<(u16, i64, Decimal)> = Vec::new();
         for (at, line) in lines.iter().enumerate() {
-            let Some(returns) = line.returns.as_ref().filter(|returns| returns.sale == seq) else { continue };
+            let Some(returns) = line.gives_back().filter(|returns| returns.sale == seq) else { continue };
             let field = format!("/lines/{at}");
+            if line.amount > 0 && bought.basket.currency != basket.currency {
+                let detail = format!("the sale was in {:?}; give the line back by its quantity, without an amount", bought.basket.currency);
+                return Err(Rejection::new(Code::CurrencyMismatch, format!("{field}/amount"), &detail));
+            }
             let place = place_of(&bought.basket.lines, &returns.line, &format!("{field}/returns"))?;
             if backs.iter().any(|(line, ..)| *line == index(place)) {
                 return Err(Rejection::new(Code::Invalid, field, "this line is given back twice; add the two up"));
@@ -194,7 +199,10 @@ fn back(
     let remains = remaining(worth, &left);
     let gone = !remains.keeps_something();
 
-    let restored = refund(draft, sale, worth, &remains, before.restored, points_refund, gone)?;
+    // At the worth that points had when they were burned.
+    let recorded = records.iter().find(|(number, _)| *number == seq).map_or(sale.programme, |(_, record)| record.programme);
+    let priced = draft.context.programmes.version(recorded).unwrap_or(&draft.programme).clone();
+    let restored = refund(&priced, sale, worth, &remains, before.restored, points_refund, gone)?;
     restore(draft, seq, before.restored, restored, records);
     left.restored += restored;
 
@@ -204,6 +212,7 @@ fn back(
     let claimed = before.kept - left.kept;
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
     let unmet = claim(draft, seq, claimed, &places);
+    bonus_of_the_rest(draft, seq);
     if sale.room.is_some() && claimed > 0 {
         draft.emit(Event::RoomUsed { period: sale.cap_period, points: -claimed });
     }
@@ -232,6 +241,15 @@ fn back(
     Ok(Back { sale: seq, lines, claimed, restored, unmet, left })
 }
 
+/// A basket's bonus waits for the sale's last line; when that has come back instead, nothing is left to wait for.
+fn bonus_of_the_rest(draft: &mut Draft<'_>, sale: u64) {
+    let seq = u32::try_from(sale).unwrap_or(u32::MAX);
+    let mut waiting = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == seq);
+    if waiting.all(|(_, unlock)| !matches!(unlock, Unlock::Delivery { .. })) {
+        super::deliver::last_line(draft, seq);
+    }
+}
+
 /// The worth of what is left of a sale.
 fn remaining(worth: &Worth, left: &SaleLeft) -> Worth {
     let mut remains = worth.clone();
@@ -243,16 +261,18 @@ fn remaining(worth: &Worth, left: &SaleLeft) -> Worth {
 }
 
 /// Points that come back of those the sale burned (rule 19).
-fn refund(draft: &Draft<'_>, sale: &Sale, worth: &Worth, remains: &Worth, restored: i64, asked: Option<i64>, gone: bool) -> Result<i64, Rejection> {
+fn refund(priced: &Programme, sale: &Sale, worth: &Worth, remains: &Worth, restored: i64, asked: Option<i64>, gone: bool) -> Result<i64, Rejection> {
     let most = sale.burned - restored;
     match asked {
         Some(amount) => {
             let mismatch = || Rejection::new(Code::CurrencyMismatch, "/refunds", "points have no value in the sale's currency");
-            let points = if amount == 0 { 0 } else { draft.programme.points(amount, sale.basket.currency).ok_or_else(mismatch)? };
-            if points > most {
+            let points = if amount == 0 { 0 } else { priced.points(amount, sale.basket.currency).ok_or_else(mismatch)? };
+            // Each part of a refund is rounded up; the last takes what there is.
+            let more = priced.money(most.saturating_add(1), sale.basket.currency).is_none_or(|money| amount >= money);
+            if points > most && more {
                 return Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{most} points of what this purchase was paid with have not come back yet")));
             }
-            Ok(points)
+            Ok(points.min(most))
         }
         None if gone => Ok(most),
         None => {

@@ -294,3 +294,40 @@ fn rule_04_a_redemption_rolls_every_expiry_on() {
     world.now += 20 * DAY_MS;
     assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(4));
 }
+
+#[test]
+fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
+    for stacking in [crate::programme::Stacking::Additive, crate::programme::Stacking::Compound] {
+        let mut programme = source();
+        programme.wallet.stacking = stacking;
+        for n in 0..200 {
+            // Each on another category, so that a line meets few of them.
+            let when = ConditionSource { when: Condition { categories: vec![format!("c{n}").into()], ..Condition::default() }, tiers: Vec::new() };
+            programme.multipliers.push(MultiplierSource { id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, when, text: "".into() });
+        }
+        let mut world = World::new(&programme);
+        let lines = (0..200).map(|n| line(&n.to_string(), &format!("c{n}"), 1_000)).collect();
+        let record = world.buys("1", basket(NOON, lines, Vec::new()));
+        if stacking == crate::programme::Stacking::Additive {
+            // 2,000 dollars, each line with its own factor: 10·Σ(1.333333 + 2n/10⁶) = 2,667.0646, rounded once.
+            assert_eq!(record.map(|record| earned(&record)), Ok(2_667));
+        } else {
+            // 200 factors of six places each: over one denominator of 10⁶ they still fit.
+            assert_eq!(record.map(|record| earned(&record)), Ok(2_667));
+        }
+    }
+}
+
+#[test]
+fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
+    let mut programme = source();
+    let when = ConditionSource { when: Condition::default(), tiers: vec!["silver".into()] };
+    programme.multipliers.push(MultiplierSource { id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() });
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "", 10_000)], Vec::new())).expect("silver now");
+    assert_eq!(world.member.tier.level, 1);
+    // The year in which it was reached and the one after it carry it; then nobody has looked.
+    world.now = NOON + 600 * DAY_MS;
+    let record = world.buys("2", basket(world.now, vec![line("a", "", 1_000)], Vec::new())).expect("sold");
+    assert_eq!((earned(&record), world.member.tier.level), (10, 0));
+}

@@ -321,3 +321,56 @@ fn aliases_come_and_go() {
     assert_eq!(world.does(5, Ask::RemoveAlias { kind: "card".into(), hash: 7 }).map(drop), Err(Code::UnknownAlias));
     assert!(world.member.held_alias("card", 7, NOON - 1) && !world.member.held_alias("card", 7, NOON + 1));
 }
+
+#[test]
+fn rule_08_a_basket_bonus_does_not_wait_for_a_line_that_came_back() {
+    let mut programme = source();
+    programme.pending.push(waits(UnlockRule::Delivered, "sofa"));
+    programme.bonuses.push(BonusSource { id: "any".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    let mut world = World::new(&programme);
+    let lines = vec![line("a", "sofa", 1_000), line("b", "sofa", 2_000)];
+    world.buys("1", basket(NOON, lines, Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    assert_eq!((world.figures().available, world.figures().pending), (0, 80));
+    world.does(2, Ask::Deliver { sale, lines: vec!["a".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (10, 70));
+    world.gives(3, sale, vec![one("b")]).expect("back");
+    assert_eq!((world.figures().available, world.figures().pending), (60, 0));
+}
+
+#[test]
+fn rule_14_points_that_came_and_went_unseen_met_the_debt() {
+    let mut programme = source();
+    programme.pending.push(waits(UnlockRule::Days(10), "sofa"));
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "sofa", 10_000)], Vec::new())).expect("sold");
+    world.does(2, Ask::Adjust { points: -50, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
+    // Unlocked after 10 days, expired after a month: nobody looked until the third.
+    world.now = NOON + 90 * DAY_MS;
+    world.does(3, Ask::Adjust { points: 1, reason: "test".into(), allow_debt: false, write_off: false }).expect("looked at");
+    assert_eq!((world.figures().available, world.figures().debt, world.figures().pending), (1, 0, 0));
+}
+
+#[test]
+fn rule_17_a_voided_line_of_an_exchange_gives_nothing_back() {
+    let mut world = World::new(&source());
+    let sale = world.sold("1", &[("a", 1_000)]);
+    let mut back = line("r", "", 1_000);
+    back.kind = LineKind::Return;
+    back.returns = Some(ReturnOf { sale, line: "a".into() });
+    back.voided = true;
+    world.buys("2", basket(NOON, vec![back, line("b", "", 500)], Vec::new())).expect("sold");
+    assert_eq!(world.figures().available, 15);
+}
+
+#[test]
+fn rule_23_a_header_is_a_key_for_thirty_days() {
+    let mut world = World::new(&source());
+    let adjust = |points| Ask::Adjust { points, reason: "test".into(), allow_debt: false, write_off: false };
+    world.does(7, adjust(5)).expect("given");
+    assert_eq!(world.does(7, adjust(6)).map(drop), Err(Code::KeyConflict));
+    world.now += 31 * DAY_MS;
+    world.does(7, adjust(6)).expect("a new request");
+    // The first five have expired meanwhile.
+    assert_eq!(world.figures().available, 6);
+}
