@@ -236,7 +236,9 @@ def baskets(checks):
     checks.spoil("/member/alias/type", "app", {404})
     for hold in ["x", "hold_", f"hold_{NOBODY[4:]}1", "hold_" + "z" * 30, checks.ids["purchase"], checks.ids["hold"] + "z", None]:
         checks.spoil("/tenders/0", {"type": "points", "amount": 998, "hold": hold}, BAD | {404, 409}, f"points of the hold {hold}")
-    checks.ask("a quote for an unknown card", {404}, "POST", "/v1/quotes", checks.basket({"alias": checks.card("a quote for an unknown card")}))
+    # As the purchase would: a card enrols, an app does not. Nobody is enrolled by asking (checked at the end).
+    checks.ask("a quote for an unknown card", {200}, "POST", "/v1/quotes", checks.basket({"alias": checks.card("a quote for an unknown card")}))
+    checks.ask("a quote for an unknown app", {404}, "POST", "/v1/quotes", checks.basket({"alias": {"type": "app", "value": "a stranger's"}}))
 
 
 def bodies(checks):

@@ -51,7 +51,7 @@ def full(arguments, work, parent):
         try:
             # Wide baskets fill the segments that are there; of the others the index is the first that wants room.
             baskets = work if run % 2 else [wide(sale) for sale in work[:12_000]]
-            found, asked = fill(arguments.binary, baskets, disk, random.uniform(1, 3), random.randrange(64 << 10, 2 << 20))
+            found, asked = fill(arguments.binary, baskets, disk, random.uniform(1, 3), random.randrange(32 << 10, 256 << 10))
         finally:
             subprocess.run(["umount", str(disk)])
         problems += [f"run {run}: {problem}" for problem in found]

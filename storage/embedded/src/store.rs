@@ -60,7 +60,7 @@ impl EmbeddedStore {
         let folder = Arc::new(Folder::open(&options.path, options.shards)?);
         let log = Log::open(&folder.path.join("log"), &folder)?;
         let index_path = folder.path.join("index");
-        let index = Index::open(&index_path)?;
+        let index = open_index(&index_path)?;
         let tail = Arc::new(TailIndex::default());
         let (index, caught_up) = match catch_up(&log, &index, &tail, folder.shards) {
             Err(CatchUp::Index(error)) => {
@@ -68,7 +68,7 @@ impl EmbeddedStore {
                 drop(index);
                 mark_damaged(&index_path)?;
                 tail.clear();
-                let index = Index::open(&index_path)?;
+                let index = open_index(&index_path)?;
                 let caught_up = catch_up(&log, &index, &tail, folder.shards).map_err(CatchUp::into_inner)?;
                 (index, caught_up)
             }
@@ -128,7 +128,10 @@ impl EmbeddedStore {
             committer::run(receiver, writer, options.sabotage);
             drop(folder);
         })?;
-        spawn("indexer", options.fatal, move || indexer.run(&inbox))?;
+        spawn("indexer", options.fatal, move || {
+            give_way();
+            indexer.run(&inbox);
+        })?;
         // Set once, here: reads move to the blocking pool and need an owner there.
         drop(reads.myself.set(Arc::downgrade(&reads)));
         Ok(Self { reads, queue, notes, shards })
@@ -138,6 +141,22 @@ impl EmbeddedStore {
     #[must_use]
     pub fn shards(&self) -> u16 {
         self.shards
+    }
+}
+
+/// Opens the index from a thread that gives way: the database's own threads take after the one that opens it.
+fn open_index(path: &std::path::Path) -> Result<Index, StoreError> {
+    let open = || {
+        give_way();
+        Index::open(path)
+    };
+    std::thread::scope(|scope| scope.spawn(open).join()).unwrap_or_else(|_| Err(StoreError::Fatal("the index cannot be opened: its thread failed".into())))
+}
+
+/// What can wait does not take the processor from those that callers wait for.
+pub(crate) fn give_way() {
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "a thread keeps its priority");
     }
 }
 

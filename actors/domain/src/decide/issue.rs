@@ -69,8 +69,9 @@ fn parts(programme: &Programme, head: &Head<'_>, earned: &Earned) -> Vec<(Option
     for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0) {
         match unlock(programme, head, usize::from(line)) {
             None => now += points,
-            // A date that has passed when the sale is made holds nothing back.
-            Some(UnlockRule::At(at)) => *timed.entry(at.max(head.basket.occurred_at)).or_default() += points,
+            // A date that had passed when the sale was made holds nothing back.
+            Some(UnlockRule::At(at)) if at <= head.basket.occurred_at => now += points,
+            Some(UnlockRule::At(at)) => *timed.entry(at).or_default() += points,
             Some(UnlockRule::Days(days)) => {
                 let day = Day::at(head.basket.occurred_at, &programme.zone).plus(days);
                 *timed.entry(day.start(&programme.zone)).or_default() += points;
