@@ -74,7 +74,8 @@ class Member:
 class Run:
     def __init__(self, arguments):
         self.rng, self.problems, self.counts, self.number = random.Random(arguments.seed), [], collections.Counter(), 0
-        self.parent, self.binary, self.holder, self.members, pick = tempfile.mkdtemp(prefix="tessera-random-"), arguments.binary, {}, [], self.rng.choice
+        self.parent, self.binary, self.members, pick = tempfile.mkdtemp(prefix="tessera-random-"), arguments.binary, [], self.rng.choice
+        self.holder, self.since = {}, {}  # of each alias: who holds it, and since when
         begin = MIDNIGHT - datetime.timedelta(seconds=3 + arguments.commands * 0.012)
         self.soon, self.metric, self.policy = begin + (MIDNIGHT - begin) / 8, pick(["points", "visits"]), pick(["sale_lots", "within_balance", "unlimited"])
         decimals, self.before = pick([0, 2]), pick([0, 1])
@@ -194,7 +195,7 @@ class Run:
             body["tenders"] += [{"type": "points", "amount": amount} | ({"hold": hold} if hold and hold not in str(body["tenders"]) else {})] if amount else []
         spent = sum(-(-one["amount"] * self.scale // 3) for one in body["tenders"])
         body["tenders"].append({"type": "card", "amount": 1})
-        owned = [value for value, holder in self.holder.items() if holder is member]
+        owned = [value for value, holder in self.holder.items() if holder is member and self.since[value] < at]
         body["member"] = {"alias": {"type": "app", "value": pick(owned)}} if owned and rng.random() < 0.3 else member.id
         day, local = at.astimezone(BERLIN).date(), at.astimezone(NEW_YORK if body["store"] == "2" else BERLIN).date()
         first = {line["id"]: (sold[line["id"]], millionths(line["quantity"])) for line in lines if line["id"] in sold}
@@ -291,14 +292,11 @@ class Run:
         if holder is member:
             self.do(member, "DELETE", f"{path}/app:{value}", None, (), lambda made: self.holder.update({value: None}))
         else:
-            self.do(member, "POST", path, {"type": "app", "value": value}, {"alias_taken"} if holder else (), lambda made: self.holder.update({value: member}))
+            self.do(member, "POST", path, {"type": "app", "value": value}, {"alias_taken"} if holder else (), lambda made: (self.holder.update({value: member}), self.since.update({value: when(made["at"])})))
 
     def again(self, member):
         (method, path, body, key), text = self.rng.choice(member.done)
         body, last, receipt = body or {}, path.rsplit("/", 1)[1], (body or {}).get("receipt")
-        by = body.get("member")
-        if isinstance(by, dict) and self.holder[by["alias"]["value"]] is not member:
-            return  # a repeat under an alias that moved on is another member's
         if self.rng.random() < 0.6:
             key = self.fresh() if (receipt or last == "purchases") and self.rng.random() < 0.5 and (receipt or key is None or self.rng.random() < 0.5) else key
             status, _, told, replayed = self.send(method, path, body or None, key)

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | `aliases` | who holds an alias, and who held it |
 //! | [`board`] | every programme version this node has heard of, as one immutable snapshot |
 //! | [`programmes`] | the versions kept in the store: immutable, numbered |
 //! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
@@ -10,6 +11,7 @@
 //!
 //! Invariant: nothing here decides points; a rule about points found here is a bug.
 
+mod aliases;
 pub mod board;
 pub mod member;
 pub mod members;

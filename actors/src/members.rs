@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use tessera_cluster::{Clock, Failure, Limits, Ownership, Region, Reply, Subscription};
 use tessera_domain::command::{Ask, Command};
 use tessera_domain::decide::{self, Context};
@@ -11,11 +10,13 @@ use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
 use tessera_domain::programme::UnknownAlias;
 use tessera_domain::record::{Alias, Body, HoldEnd, Record};
+use tessera_domain::time::Millis;
 use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection};
 use tessera_storage::{Cells, StoreError};
 
 use crate::Board;
+use crate::aliases::{Aliases, Reserved};
 use crate::member::{Answer, MemberBehaviour, Query};
 use crate::names::{alias_hash, enrolled_by_alias, member_key};
 
@@ -59,7 +60,7 @@ pub enum Miss {
 #[derive(Clone)]
 pub struct Members {
     region: Region<MemberBehaviour>,
-    cells: Arc<dyn Cells>,
+    aliases: Aliases,
     board: Arc<Board>,
     clock: Clock,
 }
@@ -72,7 +73,7 @@ impl Members {
     pub async fn start(board: Arc<Board>, clock: Clock, ownership: Ownership, cells: Arc<dyn Cells>, limits: Limits, skip_dedupe: bool) -> Result<Self, String> {
         let behaviour = Arc::new(MemberBehaviour { board: board.clone(), clock: clock.clone(), skip_dedupe });
         let region = Region::start(behaviour, ownership, limits).await?;
-        Ok(Self { region, cells, board, clock })
+        Ok(Self { region, aliases: Aliases::new(cells, clock.clone()), board, clock })
     }
 
     /// The board.
@@ -119,7 +120,7 @@ impl Members {
                 Ok(false) => {}
                 Err(miss) => {
                     // What this request reserved before it was refused is given back.
-                    self.free_all(member, &reserved, deadline).await?;
+                    self.give_back_all(member, &reserved, deadline).await?;
                     // It may have moved on since this very request was answered.
                     return self.repeat(member, ask(), deadline).await?.ok_or(miss);
                 }
@@ -127,7 +128,7 @@ impl Members {
         }
         let done = self.command(member, ask(), deadline).await;
         if matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
-            self.free_all(member, &reserved, deadline).await?;
+            self.give_back_all(member, &reserved, deadline).await?;
         }
         done
     }
@@ -137,19 +138,16 @@ impl Members {
     /// # Errors
     /// `unknown_alias`, or a failure.
     pub async fn look_up(&self, kind: &str, value: &str) -> Result<MemberId, Miss> {
-        let found = self.cells.get(alias_key(alias_hash(kind, value))).await.map_err(failure)?;
-        let id = found.and_then(|bytes| <[u8; 16]>::try_from(&bytes[..]).ok());
-        id.map(|id| MemberId(u128::from_be_bytes(id))).ok_or_else(|| {
-            Miss::No(Rejection::new(Code::UnknownAlias, "/member/alias", "no member holds this alias; enrol one with it"))
-        })
+        let found = self.aliases.holder(alias_hash(kind, value)).await.map_err(failure)?;
+        found.ok_or_else(unknown_alias)
     }
 
-    /// The member that a request is for; and whether it must be enrolled first, since its alias is unknown and of a
+    /// The member that a request is for, an alias as it was held at `at`; and whether it must be enrolled first, since its alias is unknown and of a
     /// type that enrols ([`Self::enrol_for`]).
     ///
     /// # Errors
     /// As [`Self::look_up`].
-    pub async fn locate(&self, who: &Who, deadline: Instant) -> Result<(MemberId, bool), Miss> {
+    pub async fn locate(&self, who: &Who, at: Millis, deadline: Instant) -> Result<(MemberId, bool), Miss> {
         let (kind, value) = match who {
             Who::Member(member) => return Ok((*member, false)),
             Who::Alias(kind, value) => (kind, value),
@@ -158,20 +156,20 @@ impl Members {
         let enrols = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied()) == Some(UnknownAlias::Enrol);
         let hash = alias_hash(kind, value);
         let mut made = (0..HOLDERS).map(|turn| enrolled_by_alias(hash, turn));
-        match self.look_up(kind, value).await {
+        match self.aliases.holder_at(hash, at).await.map_err(failure)? {
             // Reserved by an enrolment like this one. It may have been cut short before its record was
             // written: unless the member is seen to be there, it is enrolled again, which repeats harmlessly.
-            Ok(member) => Ok((member, enrols && !self.is_awake(member) && made.any(|made| made == member))),
-            Err(Miss::No(no)) if enrols => {
+            Some(member) => Ok((member, enrols && !self.is_awake(member) && made.any(|made| made == member))),
+            None if enrols => {
                 // A member that was made by this alias and gave it up is not made again: the next one is.
                 for member in made {
                     if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash).await? {
                         return Ok((member, true));
                     }
                 }
-                Err(Miss::No(no))
+                Err(unknown_alias())
             }
-            Err(miss) => Err(miss),
+            None => Err(unknown_alias()),
         }
     }
 
@@ -305,7 +303,7 @@ impl Members {
         };
         let done = self.command(member, ask(), deadline).await;
         if fresh && matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
-            self.free_all(member, &[&alias], deadline).await?;
+            self.give_back_all(member, &[&alias], deadline).await?;
         }
         done
     }
@@ -324,7 +322,7 @@ impl Members {
             Err(Miss::Failure(_)) => false,
         };
         if settled {
-            self.free(member, hash).await?;
+            self.aliases.end(hash, member).await.map_err(failure)?;
         }
         done
     }
@@ -354,28 +352,21 @@ impl Members {
 
     /// Reserves an alias for a member; answers whether it was free.
     async fn reserve(&self, member: MemberId, alias: &Alias, field: &str) -> Result<bool, Miss> {
-        let mine = Bytes::copy_from_slice(&member.0.to_be_bytes());
-        let outcome = self.cells.compare_and_set(alias_key(alias.hash), None, Some(mine.clone())).await.map_err(failure)?;
-        if outcome.before.is_some_and(|holder| holder != mine) {
-            return Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out")));
+        match self.aliases.reserve(alias.hash, member).await.map_err(failure)? {
+            Reserved::Fresh => Ok(true),
+            Reserved::Mine => Ok(false),
+            Reserved::Taken => Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out"))),
         }
-        Ok(outcome.applied)
     }
 
     /// Gives back what a request reserved and did not need: it was refused, or had been answered before and the alias
     /// was taken away since. What the member's journal says it holds stays.
-    async fn free_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
+    async fn give_back_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
         for alias in reserved {
             if self.view(member, deadline).await.is_err() || !self.holds(member, &alias.kind, alias.hash).await? {
-                self.free(member, alias.hash).await?;
+                self.aliases.give_back(alias.hash, member).await.map_err(failure)?;
             }
         }
-        Ok(())
-    }
-
-    async fn free(&self, member: MemberId, hash: u128) -> Result<(), Miss> {
-        let mine = Bytes::copy_from_slice(&member.0.to_be_bytes());
-        self.cells.compare_and_set(alias_key(hash), Some(mine), None).await.map_err(failure)?;
         Ok(())
     }
 
@@ -399,6 +390,10 @@ impl Members {
     }
 }
 
+fn unknown_alias() -> Miss {
+    Miss::No(Rejection::new(Code::UnknownAlias, "/member/alias", "no member holds this alias; enrol one with it"))
+}
+
 fn unknown_member() -> Miss {
     Miss::No(Rejection::new(Code::UnknownMember, "", "there is no such member; enrol it first"))
 }
@@ -409,13 +404,6 @@ fn alias(kind: &str, value: &str) -> Alias {
     let tail: String = value.chars().skip(count.saturating_sub(4)).collect();
     let tail = if count >= 8 { tail } else { String::new() };
     Alias { kind: kind.into(), hash: alias_hash(kind, value), tail: tail.into() }
-}
-
-fn alias_key(hash: u128) -> Bytes {
-    let mut key = Vec::with_capacity(22);
-    key.extend_from_slice(b"alias/");
-    key.extend_from_slice(&hash.to_be_bytes());
-    key.into()
 }
 
 fn failure(error: StoreError) -> Miss {

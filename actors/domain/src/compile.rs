@@ -129,26 +129,26 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     tiers(&mut findings, source);
     let rates = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
-        let when = condition(f, at, &rule.when, levels);
+        let when = condition(f, at, &rule.when, levels, &zone);
         BaseRule { id: rule.id.clone(), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
-        let when = condition(f, at, &rule.when, levels);
+        let when = condition(f, at, &rule.when, levels, &zone);
         Multiplier { id: rule.id.clone(), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless(rule.points > 0, format!("{at}.points"), "a bonus gives at least 1");
-        let when = condition(f, at, &rule.when, levels);
+        let when = condition(f, at, &rule.when, levels, &zone);
         Bonus { id: rule.id.clone(), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         if let UnlockRule::Days(days) = rule.unlock {
             f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
         }
-        let when = condition(f, at, &rule.when, levels);
+        let when = condition(f, at, &rule.when, levels, &zone);
         f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
         PendingRule { id: rule.id.clone(), priority: rule.priority, unlock: rule.unlock, when }
     });
@@ -262,7 +262,7 @@ impl HasId for BonusSource {
     }
 }
 
-fn condition(findings: &mut Findings, at: &str, source: &ConditionSource, levels: &[Level]) -> Condition {
+fn condition(findings: &mut Findings, at: &str, source: &ConditionSource, levels: &[Level], zone: &TimeZone) -> Condition {
     let mut when = source.when.clone();
     for id in &source.tiers {
         match levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok()) {
@@ -271,7 +271,7 @@ fn condition(findings: &mut Findings, at: &str, source: &ConditionSource, levels
         }
     }
     if let (Some(from), Some(until)) = (when.from, when.until) {
-        findings.unless(from < until, format!("{at}.until"), "a window ends after it begins");
+        findings.unless(from.start(zone) < until.end(zone), format!("{at}.until"), "a window ends after it begins");
     }
     findings.unless(when.min_spend.is_none_or(|(_, least)| least > 0), format!("{at}.min_spend"), "above 0, in minor units; leave it out for none");
     findings.unless(when.min_quantity.is_none_or(|least| least > 0), format!("{at}.min_quantity"), "above 0; leave it out for none");

@@ -72,7 +72,7 @@ struct Item {
 /// `overflow` when a figure does not fit.
 pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: Facts) -> Result<Earned, Rejection> {
     let zone = programme.store_zone(&basket.store);
-    let head = Head { basket, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier };
+    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier };
     let items = items(programme, basket, worth);
     let overflow = || Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it");
     let shares = exact::<i128>(programme, &head, worth, &items).or_else(|| exact::<I512>(programme, &head, worth, &items));

@@ -178,6 +178,10 @@ pub fn mul<W: Wide>(a: &W, b: i64) -> Option<W> {
 
 /// The least common multiple of positive numbers, `None` on overflow.
 pub fn lcm<W: Wide>(a: &W, b: &W) -> Option<W> {
+    // Nearly always: most rates are whole, and the lines of a basket share their rules.
+    if a == b || *b == W::of(1) {
+        return Some(a.clone());
+    }
     let (mut divisor, mut rest) = (a.clone(), b.clone());
     while !rest.is_zero() {
         let (_, next) = divisor.div_rem(&rest);

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::Text;
 use crate::basket::{Basket, Line};
 use crate::number::{Currency, Ratio, Rounding};
-use crate::time::{Day, Millis, Period, RoundUp};
+use crate::time::{Day, Millis, Moment, Period, RoundUp};
 
 /// One immutable version.
 #[derive(Clone, Debug)]
@@ -161,9 +161,9 @@ pub struct Condition {
     pub weekdays: Vec<i8>,
     pub customer_groups: Vec<Text>,
     pub not_customer_groups: Vec<Text>,
-    /// `[start, end)`.
-    pub from: Option<Millis>,
-    pub until: Option<Millis>,
+    /// `[start, end)`; local times are those of the store's zone.
+    pub from: Option<Moment>,
+    pub until: Option<Moment>,
     pub min_spend: Option<(Currency, i64)>,
     pub min_quantity: Option<i64>,
 }
@@ -287,7 +287,9 @@ impl Programme {
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     pub basket: &'a Basket,
-    /// In the store's zone.
+    /// The store's.
+    pub zone: &'a TimeZone,
+    /// In that zone.
     pub day: Day,
     /// Held before the sale.
     pub tier: u8,
@@ -305,8 +307,8 @@ impl Condition {
             && (self.not_customer_groups.is_empty() || !any(&self.not_customer_groups, &basket.customer_group))
             && (self.tiers.is_empty() || self.tiers.contains(&head.tier))
             && (self.weekdays.is_empty() || self.weekdays.contains(&head.day.date().weekday().to_monday_zero_offset()))
-            && self.from.is_none_or(|from| basket.occurred_at >= from)
-            && self.until.is_none_or(|until| basket.occurred_at < until)
+            && self.from.is_none_or(|from| basket.occurred_at >= from.start(head.zone))
+            && self.until.is_none_or(|until| basket.occurred_at < until.end(head.zone))
     }
 
     /// The conditions of one line.

@@ -1,7 +1,7 @@
 //! Instants, local days, windows and periods in IANA zones.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{AmbiguousOffset, AmbiguousTimestamp, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
 /// Milliseconds since 1970-01-01T00:00Z.
@@ -41,9 +41,7 @@ impl Day {
     /// The first instant of this day: in a gap the first valid one, in an overlap the earlier.
     #[must_use]
     pub fn start(self, zone: &TimeZone) -> Millis {
-        // Compatible: of two midnights the earlier, of none the one that the gap moves it to.
-        let midnight = self.date().at(0, 0, 0, 0);
-        zone.to_ambiguous_timestamp(midnight).compatible().map_or(NEVER, |start| start.as_millisecond())
+        Moment::Local(self.date().at(0, 0, 0, 0)).start(zone)
     }
 
     /// Days later.
@@ -56,6 +54,40 @@ impl Day {
     #[must_use]
     pub fn plus_months(self, months: i32) -> Self {
         self.date().checked_add(i64::from(months).months()).map_or(self, Self::of)
+    }
+}
+
+/// An end of a window: an instant, or a local time that each store's zone makes its own instant of (rule 3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    At(Millis),
+    Local(DateTime),
+}
+
+impl Moment {
+    /// As the start of a window: of two instants the earlier; in a gap the first valid one.
+    #[must_use]
+    pub fn start(self, zone: &TimeZone) -> Millis {
+        self.instant(zone, |ambiguous| ambiguous.compatible())
+    }
+
+    /// As the end of a window: of two instants the later; in a gap the first valid one.
+    #[must_use]
+    pub fn end(self, zone: &TimeZone) -> Millis {
+        self.instant(zone, |ambiguous| ambiguous.later())
+    }
+
+    fn instant(self, zone: &TimeZone, choose: impl FnOnce(AmbiguousTimestamp) -> Result<Timestamp, jiff::Error>) -> Millis {
+        let local = match self {
+            Self::At(at) => return at,
+            Self::Local(local) => local,
+        };
+        let ambiguous = zone.to_ambiguous_timestamp(local);
+        let gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+        let Ok(chosen) = choose(ambiguous) else { return NEVER };
+        // In a gap it lies somewhere behind the change of the clocks, which is the first valid instant.
+        let change = gap.then(|| zone.preceding(chosen.saturating_add(1.nanosecond()).unwrap_or(chosen)).next()).flatten();
+        change.map_or(chosen, |change| change.timestamp()).as_millisecond()
     }
 }
 
@@ -172,6 +204,22 @@ mod tests {
         let apia = zone("Pacific/Apia");
         let missing = Day::of(Date::constant(2011, 12, 30));
         assert_eq!(missing.start(&apia), missing.plus(1).start(&apia));
+    }
+
+    #[test]
+    fn rule_03_windows_take_the_earlier_start_the_later_end_and_the_first_valid_instant() {
+        let new_york = zone("America/New_York");
+        let local = |text: &str| Moment::Local(text.parse().expect("a local time"));
+        let shown = |at: Millis| timestamp(at).to_string();
+        // 01:30 comes twice on 1 November 2026.
+        assert_eq!(shown(local("2026-11-01T01:30").start(&new_york)), "2026-11-01T05:30:00Z");
+        assert_eq!(shown(local("2026-11-01T01:30").end(&new_york)), "2026-11-01T06:30:00Z");
+        // 02:30 does not come on 8 March 2026: 03:00 does instead.
+        for moment in [local("2026-03-08T02:30").start(&new_york), local("2026-03-08T02:30").end(&new_york)] {
+            assert_eq!(shown(moment), "2026-03-08T07:00:00Z");
+        }
+        assert_eq!(shown(local("2026-07-01T00:00").start(&zone("America/Los_Angeles"))), "2026-07-01T07:00:00Z");
+        assert_eq!(Moment::At(5).end(&new_york), 5);
     }
 
     #[test]

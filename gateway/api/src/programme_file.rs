@@ -9,7 +9,7 @@ use tessera_domain::Text;
 use tessera_domain::compile::{self, BonusSource, ConditionSource, Finding, MultiplierSource, PendingSource, RateSource, Source};
 use tessera_domain::number::{Currency, Decimal, Rounding};
 use tessera_domain::programme::{Clawback, Condition, ExpiryRule, HoldRules, Level, Metric, Programme, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
-use tessera_domain::time::{Millis, Period, RoundUp};
+use tessera_domain::time::{Millis, Moment, Period, RoundUp};
 
 /// A finding and the line it is on, from 1; 0 when the file has no such place.
 #[derive(Debug)]
@@ -279,8 +279,8 @@ struct When {
     customer_groups: Vec<Text>,
     #[serde(default)]
     not_customer_groups: Vec<Text>,
-    from: Option<Instant>,
-    until: Option<Instant>,
+    from: Option<At>,
+    until: Option<At>,
     min_spend: Option<MinSpend>,
     min_quantity: Option<i64>,
 }
@@ -408,6 +408,18 @@ impl<'de> Deserialize<'de> for Instant {
         let text = String::deserialize(from)?;
         let at = text.parse::<jiff::Timestamp>().map_err(|_| D::Error::custom("a time with its offset, such as \"2026-11-21T00:00:00-05:00\""))?;
         Ok(Self(at.as_millisecond()))
+    }
+}
+
+/// An instant, or a local time of each store.
+struct At(Moment);
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let instant = text.parse::<jiff::Timestamp>().map(|at| Moment::At(at.as_millisecond()));
+        let at = instant.or_else(|_| text.parse().map(Moment::Local));
+        at.map(Self).map_err(|_| D::Error::custom("a local time of each store, such as \"2026-11-27T00:00\", or an instant with its offset, such as \"2026-11-27T00:00:00-05:00\""))
     }
 }
 

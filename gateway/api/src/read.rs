@@ -84,6 +84,14 @@ fn ids(lines: &[Text], field: &str) -> Result<Vec<Text>, Rejection> {
 }
 
 impl Purchase {
+    /// When the sale happened.
+    ///
+    /// # Errors
+    /// `invalid` when it is no such time.
+    pub fn happened(&self, programme: &Programme) -> Result<Millis, Rejection> {
+        instant(&self.occurred_at, programme.store_zone(&self.store))
+    }
+
     /// The command, for a member that `alias` (kind and hash) named.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
     let who = whom(&purchase.member)?;
-    let (member, enrol) = call.members().locate(&who, call.deadline).await?;
+    let (member, enrol) = call.members().locate(&who, purchase.happened(programme)?, call.deadline).await?;
     let alias = match &who {
         Who::Alias(kind, value) => Some((kind.as_str().into(), alias_hash(kind, value))),
         Who::Member(_) => None,

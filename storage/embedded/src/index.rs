@@ -163,7 +163,7 @@ impl Index {
         set(&mut batch, &window_key(now.window), &[]);
         set(&mut batch, LAST, &[now.window, now.commit.number, now.commit.start, now.commit.end]);
         batch.commit().map_err(|e| cannot_write(&e))?;
-        if now.window % WINDOWS == 0 {
+        if now.window.is_multiple_of(WINDOWS) {
             self.forget_windows(now.window)?;
         }
         Ok(now)

@@ -47,7 +47,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     };
     let tier = draft.tier_at(basket.occurred_at);
     let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
-    let head = Head { basket, day, tier };
+    let head = Head { basket, zone, day, tier };
     let pending = issue::issue(draft, &programme, &head, &earned);
     if room.is_some() && earned.points > 0 {
         draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
