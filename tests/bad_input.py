@@ -238,6 +238,7 @@ def baskets(checks):
         checks.spoil("/tenders/0", {"type": "points", "amount": 998, "hold": hold}, BAD | {404, 409}, f"points of the hold {hold}")
     # As the purchase would: a card enrols, an app does not. Nobody is enrolled by asking (checked at the end).
     checks.ask("a quote for an unknown card", {200}, "POST", "/v1/quotes", checks.basket({"alias": checks.card("a quote for an unknown card")}))
+    checks.ask("training", {200}, "POST", "/v1/purchases", {**checks.basket({"alias": checks.card("a purchase in training")}), "training": True})
     checks.ask("a quote for an unknown app", {404}, "POST", "/v1/quotes", checks.basket({"alias": {"type": "app", "value": "a stranger's"}}))
 
 

@@ -144,8 +144,7 @@ impl Behaviour for MemberBehaviour {
     }
 
     fn encode(&self, entity: &EntityKey, seq: Seq, record: &Record) -> Result<Bytes, Rejection> {
-        tessera_codec::encode_record(&entity.0, seq, record)
-            .map_err(|_| Rejection::new(Code::TooManyLines, "/lines", "the basket's record would be larger than 64 KiB; send it in two parts"))
+        encode(entity, seq, record)
     }
 
     fn decode(&self, entity: &EntityKey, seq: Seq, frame: &[u8]) -> Result<Record, String> {
@@ -181,6 +180,12 @@ impl Behaviour for MemberBehaviour {
         read(HEADER_PAGES, sealed.headers, &mut member.headers)?;
         Some(member)
     }
+}
+
+/// A record's frame.
+pub(crate) fn encode(entity: &EntityKey, seq: Seq, record: &Record) -> Result<Bytes, Rejection> {
+    tessera_codec::encode_record(&entity.0, seq, record)
+        .map_err(|_| Rejection::new(Code::TooManyLines, "/lines", "the basket's record would be larger than 64 KiB; send it in two parts"))
 }
 
 /// Records that a command needs and that have not been read.

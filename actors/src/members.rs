@@ -17,7 +17,7 @@ use tessera_storage::{Cells, StoreError};
 
 use crate::Board;
 use crate::aliases::{Aliases, Reserved};
-use crate::member::{Answer, MemberBehaviour, Query};
+use crate::member::{self, Answer, MemberBehaviour, Query};
 use crate::names::{alias_hash, enrolled_by_alias, member_key};
 
 /// Whom a request is for.
@@ -181,7 +181,10 @@ impl Members {
         let Who::Alias(kind, value) = who else { return Err(unknown_member()) };
         let programmes = self.board.programmes();
         let context = Context { now: self.clock.now(), programmes: &programmes };
-        decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)
+        let record = decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
+        // Nor may it be enrolled by a record that is then too large.
+        member::encode(&member_key(MemberId(0)), 2, &record).map_err(Miss::No)?;
+        Ok(record)
     }
 
     /// Enrols the member of an unknown alias, unless its first `command` would be refused: bad input changes nothing.

@@ -110,6 +110,10 @@ pub struct Purchase {
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     #[schema(default = true)]
     pub prices_include_tax: bool,
+    /// A till in training mode: answered as a quote is, and nothing is written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(default = false)]
+    pub training: bool,
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<Line>,
     /// Discounts on the head.

@@ -108,6 +108,7 @@ fn purchase(rows: &[Row]) -> Purchase {
         channel: Text::default(),
         customer_group: Text::default(),
         prices_include_tax: true,
+        training: false,
         lines,
         discounts: Vec::new(),
         tenders,

@@ -19,6 +19,8 @@ pub(crate) struct Asked {
     who: Who,
     /// The member must be enrolled first.
     enrol: bool,
+    /// Nothing is to be written.
+    training: bool,
     pub(crate) command: Command,
 }
 
@@ -38,16 +40,21 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
         Who::Member(_) => None,
     };
     let command = purchase.command(programme, member, alias)?;
-    Ok(Asked { member, who, enrol, command: Command { header, ask: Ask::Purchase(Box::new(command)) } })
+    Ok(Asked { member, who, enrol, training: purchase.training, command: Command { header, ask: Ask::Purchase(Box::new(command)) } })
 }
 
 /// A basket for a member or an alias: what it earns and spends, and why.
 #[utoipa::path(post, path = "/v1/purchases", tag = "purchases", operation_id = "purchase", request_body = request::Purchase,
     params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the purchase has a sequence or a transaction id", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Done, now or before", body = answer::Written,
-        headers(("Idempotent-Replayed" = String, description = "`true`: an earlier request did it")))))]
+        headers(("Idempotent-Replayed" = String, description = "`true`: an earlier request did it"))),
+        (status = 200, description = "In training: what it would do; nothing is written", body = answer::Written)))]
 pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
-    let Asked { member, who, enrol, command } = basket(call, true).await?;
+    let asked = basket(call, true).await?;
+    if asked.training {
+        return quoted(call, asked).await;
+    }
+    let Asked { member, who, enrol, command, .. } = asked;
     if enrol {
         call.members().enrol_for(member, &who, &command, call.deadline).await?;
     }
@@ -59,7 +66,10 @@ pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
 #[utoipa::path(post, path = "/v1/quotes", tag = "purchases", operation_id = "quote", request_body = request::Purchase,
     responses((status = 200, description = "As the purchase would be answered", body = answer::Written)))]
 pub(crate) async fn quote(call: &Call) -> Result<Answer, Stop> {
-    let Asked { member, who, enrol, command } = basket(call, false).await?;
+    quoted(call, basket(call, false).await?).await
+}
+
+async fn quoted(call: &Call, Asked { member, who, enrol, command, .. }: Asked) -> Result<Answer, Stop> {
     let record = if enrol && call.members().view(member, call.deadline).await.is_err() {
         call.members().quote_new(&who, &command)?.into()
     } else {
