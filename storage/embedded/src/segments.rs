@@ -179,7 +179,6 @@ impl Segments {
         // The lock is not kept while this waits to hand a segment over: then the folder may be closed.
         let ours = Arc::downgrade(ours);
         let work = move || {
-            crate::store::give_way();
             let mut number = number;
             while ours.strong_count() > 0 {
                 let made = folder.make(number, &hurry, &|| ours.upgrade());
