@@ -10,7 +10,7 @@ use tessera_domain::keys::KeyIndex;
 use tessera_domain::member::{Member, View};
 use tessera_domain::record::{HoldEnd, Record};
 use tessera_domain::wallet::Wallet;
-use tessera_domain::{Code, Rejection};
+use tessera_domain::{Code, Rejection, Text};
 use tessera_storage::{EntityKey, Page, Seq, Snapshot};
 
 use crate::Board;
@@ -34,6 +34,8 @@ pub enum Query {
     Repeat(Arc<Command>, Vec<(u64, Arc<Record>)>),
     /// The view as of now.
     View,
+    /// Whether the member holds an alias now.
+    Holds { kind: Text, hash: u128 },
     /// Lots and holds as of now, and how a hold ended that is not among them.
     Wallet { hold: Option<u64> },
 }
@@ -44,6 +46,8 @@ pub enum Answer {
     Needs(Vec<u64>),
     /// The number of that record.
     Repeat(Option<u64>),
+    /// Whether it does; a member that is not there holds nothing.
+    Holds(bool),
     /// The record that would be appended, or that answered it before, or the rejection.
     Quote(Result<Arc<Record>, Rejection>),
     /// As of now; `None`: there is no such member.
@@ -105,6 +109,7 @@ impl Behaviour for MemberBehaviour {
     fn answer(&self, state: &Member, query: Query) -> Answer {
         match query {
             Query::View => Answer::View(self.view(state)),
+            Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
             Query::Wallet { hold } => {
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };

@@ -9,7 +9,7 @@ use tessera_domain::decide::{self, Context};
 use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
 use tessera_domain::programme::UnknownAlias;
-use tessera_domain::record::{Alias, Body, HoldEnd, Record};
+use tessera_domain::record::{Alias, HoldEnd, Record};
 use tessera_domain::time::Millis;
 use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection};
@@ -163,7 +163,7 @@ impl Members {
             None if enrols => {
                 // A member that was made by this alias and gave it up is not made again: the next one is.
                 for member in made {
-                    if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash).await? {
+                    if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash, deadline).await? {
                         return Ok((member, true));
                     }
                 }
@@ -320,7 +320,7 @@ impl Members {
         let done = self.command(member, Command { header, ask: Ask::RemoveAlias { kind: kind.into(), hash } }, deadline).await;
         // Also when the journal says it is gone: an earlier removal may have been cut short here.
         let settled = match &done {
-            Ok(done) => !done.repeat || !self.holds(member, kind, hash).await?,
+            Ok(done) => !done.repeat || !self.holds(member, kind, hash, deadline).await?,
             Err(Miss::No(no)) => no.code == Code::UnknownAlias,
             Err(Miss::Failure(_)) => false,
         };
@@ -330,18 +330,13 @@ impl Members {
         done
     }
 
-    /// Whether a member holds an alias as its journal has it: a repeat may be of a removal before it was added again.
-    async fn holds(&self, member: MemberId, kind: &str, hash: u128) -> Result<bool, Miss> {
-        let mut holds = false;
-        for (_, record) in self.history(member, 1, u64::MAX).await? {
-            match &record.body {
-                Body::Enrolled { aliases, .. } => holds = aliases.iter().any(|alias| *alias.kind == *kind && alias.hash == hash),
-                Body::AliasAdded { alias } if *alias.kind == *kind && alias.hash == hash => holds = true,
-                Body::AliasRemoved { kind: gone, hash: other } if **gone == *kind && *other == hash => holds = false,
-                _ => {}
-            }
+    /// Whether a member holds an alias now, as its journal has it: a repeat may be of a removal before it was added again.
+    async fn holds(&self, member: MemberId, kind: &str, hash: u128, deadline: Instant) -> Result<bool, Miss> {
+        match self.region.query(member_key(member), Query::Holds { kind: kind.into(), hash }, deadline).await {
+            Ok(Answer::Holds(holds)) => Ok(holds),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
         }
-        Ok(holds)
     }
 
     fn known_type(&self, kind: &str, field: &str) -> Result<(), Miss> {
@@ -366,7 +361,7 @@ impl Members {
     /// was taken away since. What the member's journal says it holds stays.
     async fn give_back_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
         for alias in reserved {
-            if self.view(member, deadline).await.is_err() || !self.holds(member, &alias.kind, alias.hash).await? {
+            if !self.holds(member, &alias.kind, alias.hash, deadline).await? {
                 self.aliases.give_back(alias.hash, member).await.map_err(failure)?;
             }
         }
