@@ -5,13 +5,29 @@ cd "$(dirname "$0")/.."
 log=target/test.log
 mkdir -p target
 : > "$log"
+failures=target/failures.log
+: > "$failures"
 failed_lanes=0
 
 lane() { # name, command...
-  local name=$1 started=$SECONDS
+  local name=$1 started=$SECONDS from
+  from=$(wc -l < "$log")
   shift
-  if "$@" 2>&1 | tee -a "$log"; then state=ok; else state=FAILED; failed_lanes=$((failed_lanes + 1)); fi
+  if "$@" 2>&1 | tee -a "$log"; then state=ok; else
+    state=FAILED
+    failed_lanes=$((failed_lanes + 1))
+    { echo "FAILED lane $name:"; why "$from"; } >> "$failures"
+  fi
   echo "lane $name: $state in $((SECONDS - started)) s"
+}
+
+# The lines of a failed lane that tell what failed: shown again just above the last line, which is
+# all that many a CI shows.
+why() { # first line of the lane in the log
+  local lines
+  lines=$(tail -n "+$(($1 + 1))" "$log" | grep -v '^test result:')
+  grep -E 'panicked at|^test .*FAILED|^error|[Pp]roblem|[Ee]rror:' <<< "$lines" | head -n 4 | cut -c 1-200
+  tail -n 3 <<< "$lines" | cut -c 1-200
 }
 
 # A run of a script is one test: its exit code says whether the check did what it should.
@@ -54,6 +70,7 @@ lane "full disk" script tests/disk.py full
 lane "refused folders" script tests/disk.py refused
 lane "flipped bits" script tests/disk.py bitflips --flips 60
 
+cat "$failures"
 awk -v lanes="$failed_lanes" '
   /^test result:/ { passed += $4; failed += $6; skipped += $8 }
   END {
