@@ -140,7 +140,7 @@ class Run:
         wallet, until = shown["wallet"], when(shown["tier"]["until"]).month
         self.check(stands(wallet), "figures that cannot stand", member, shown)
         if self.quiet(member, when(made["at"])):
-            self.check(wallet == member.wallet and shown["tier"]["id"] == made["tier"], "the member is not as its last record says", member, shown, made, request)
+            self.check(wallet == member.wallet and shown["tier"]["id"] == made["tier"]["id"], "the member is not as its last record says", member, shown, made, request)
             points, held = sum(lot["points"] for lot in lots), sum(lot["held"] for lot in lots)
             pending = sum(lot["points"] for lot in lots if lot["state"] == "pending")
             self.check((points - held - pending, pending, held) == tuple(wallet[f] for f in FIGURES[:3]), "the lots do not add up", member, lots, wallet, request)

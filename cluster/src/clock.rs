@@ -10,25 +10,32 @@ pub type Millis = i64;
 pub struct Clock {
     /// Added to the system's time.
     shift: Millis,
+    start: Option<Millis>,
 }
 
 impl Clock {
     /// The system's time.
     #[must_use]
     pub fn system() -> Self {
-        Self { shift: 0 }
+        Self { shift: 0, start: None }
     }
 
     /// Time that stood at `start` when the system's clock stood at `created`.
     #[must_use]
     pub fn started(start: Millis, created: Millis) -> Self {
-        Self { shift: start - created }
+        Self { shift: start - created, start: Some(start) }
     }
 
     /// Milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> Millis {
         system_now() + self.shift
+    }
+
+    /// Where it was started, if it was.
+    #[must_use]
+    pub fn start_at(&self) -> Option<Millis> {
+        self.start
     }
 
     /// By how much it differs from the system's time, in milliseconds.

@@ -126,7 +126,15 @@ impl Call {
     }
 
     pub(crate) fn done(&self, status: StatusCode, done: &Done) -> Result<Answer, Stop> {
-        let mut answer = self.show(status, done.member, done.seq, &done.record)?;
+        self.done_noting(status, done, None)
+    }
+
+    /// As [`Self::done`], with a notice that is not of the record.
+    pub(crate) fn done_noting(&self, status: StatusCode, done: &Done, notice: Option<&'static str>) -> Result<Answer, Stop> {
+        let programmes = self.programmes();
+        let mut written = answer::written(&programmes, done.member, done.seq, &done.record).ok_or_else(unknown_version)?;
+        written.notices.extend(notice);
+        let mut answer = json(status, &written);
         if done.repeat {
             answer.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
         }

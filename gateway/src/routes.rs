@@ -92,7 +92,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn health(call: &Call, status: &'static str) -> Answer {
     let clock = call.members().clock();
     let now = tessera_domain::time::timestamp(clock.now()).to_string();
-    json(StatusCode::OK, &Health { status, now, clock_shift_ms: clock.shift() })
+    json(StatusCode::OK, &Health { status, now, clock_start_at: clock.start_at().map(tessera_api::answer::instant), clock_shift_ms: clock.shift() })
 }
 
 /// Whoever watches the node.
@@ -101,6 +101,10 @@ pub(crate) struct Health {
     status: &'static str,
     /// The node's clock.
     now: String,
+    /// In demonstrations and tests: what it showed when the folder was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    clock_start_at: Option<String>,
     /// By how much it differs from the system's, in demonstrations and tests.
     clock_shift_ms: i64,
 }

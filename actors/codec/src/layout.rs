@@ -14,7 +14,7 @@ use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Holding, Member};
 use tessera_domain::number::{Currency, Decimal};
-use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, TierWhy, Unlock};
+use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, Standing, TierWhy, Unlock};
 use tessera_domain::tier::Tier;
 use tessera_domain::time::Day;
 use tessera_domain::wallet::{Hold, Lot, Wallet};
@@ -45,12 +45,13 @@ frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, di
 frozen_struct!(HeadDiscount { amount, lines });
 frozen_struct!(Tender { kind, amount, hold, lines });
 frozen_struct!(Basket {
-    source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders,
+    source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders, ext,
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, burned, exchanged, notices,
+    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, standing, burned, exchanged, notices,
 });
+frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
 frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });
 frozen_struct!(SaleLeft { lines, kept, restored, metric });
@@ -72,7 +73,7 @@ frozen_enum!(Unlock { 0 => At { 0: at }, 1 => Delivery { line, deadline }, 2 => 
 frozen_enum!(Body {
     1 => Enrolled { aliases, day },
     2 => Purchased { 0: sale },
-    3 => HoldPlaced { points, currency, value, expires_at, asked },
+    3 => HoldPlaced { points, currency, value, expires_at, asked, ttl_ms },
     4 => HoldConfirmed { hold, points, asked },
     5 => HoldCancelled { hold },
     6 => Redeemed { points, currency, value, asked },
@@ -118,7 +119,7 @@ frozen_struct!(Page { fingerprints, seqs, newest });
 frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired });
 frozen_struct!(Hold { seq, points, expires_at, lots });
-frozen_struct!(Wallet { live, waiting, rest, holds, owed, figures });
+frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, figures });
 frozen_struct!(Tier { level, history, metric, visits, reviewed, enrolled });
 
 /// How many sealed pages stand beside a core page, and how many were dropped before them.

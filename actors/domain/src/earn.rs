@@ -25,6 +25,9 @@ pub struct Award {
     pub points: i64,
 }
 
+/// Most points of one sale or adjustment, in smallest units: so that no sum of a member's can overflow.
+pub const MAX_POINTS: i64 = 1_000_000_000_000_000;
+
 /// Which rule of the programme version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
@@ -78,10 +81,10 @@ pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: Facts)
     let shares = exact::<i128>(programme, &head, worth, &items).or_else(|| exact::<I512>(programme, &head, worth, &items));
     let mut awards = shares.ok_or_else(overflow)?;
     bonuses(programme, &head, &items, &mut awards).ok_or_else(overflow)?;
-    let sum = |awards: &[Award]| awards.iter().try_fold(0_i64, |sum, award| sum.checked_add(award.points));
-    let mut points = sum(&awards).ok_or_else(overflow)?;
-    points = cap(&mut awards, points, programme.caps.purchase, Source::PurchaseCap);
-    points = cap(&mut awards, points, facts.room, Source::MemberCap);
+    let given = awards.iter().try_fold(0_i64, |sum, award| sum.checked_add(award.points)).filter(|given| *given <= MAX_POINTS).ok_or_else(overflow)?;
+    let mut left: Vec<i64> = awards.iter().map(|award| award.points).collect();
+    let capped = cap(&mut awards, &mut left, given, programme.caps.purchase, Source::PurchaseCap);
+    let points = cap(&mut awards, &mut left, capped, facts.room, Source::MemberCap);
     let eligible = items.iter().try_fold(0_i64, |sum, item| sum.checked_add(item.base)).ok_or_else(overflow)?;
     Ok(Earned { awards, points, eligible, units: items.iter().map(|item| item.units).sum() })
 }
@@ -282,39 +285,34 @@ fn bonuses(programme: &Programme, head: &Head<'_>, items: &[Item], awards: &mut 
 }
 
 /// Cuts what was added last first: bonuses, multipliers, base, each from the last line. What is cut
-/// stands beside what it was cut from, so that the awards of a line still add up.
-fn cap(awards: &mut Vec<Award>, points: i64, room: Option<i64>, source: Source) -> i64 {
+/// stands beside what it was cut from, so that the awards of a line still add up. `left`: what earlier
+/// caps have left of each award.
+fn cap(awards: &mut Vec<Award>, left: &mut Vec<i64>, points: i64, room: Option<i64>, source: Source) -> i64 {
     let Some(room) = room.map(|room| room.max(0)).filter(|room| points > *room) else { return points };
     let layer = |award: &Award| match award.source {
         Source::Bonus(_) => 0,
         Source::Multiplier(_) => 1,
-        Source::Base(_) => 2,
-        Source::PurchaseCap | Source::MemberCap => 3,
+        Source::Base(_) | Source::PurchaseCap | Source::MemberCap => 2,
     };
-    let mut order: Vec<usize> = (0..awards.len()).filter(|i| awards[*i].points > 0).collect();
+    let mut order: Vec<usize> = (0..awards.len()).filter(|i| left[*i] > 0).collect();
     // Within a layer from the last line; of one line, the rule added last.
     order.sort_by_key(|i| (layer(&awards[*i]), std::cmp::Reverse((awards[*i].line, *i))));
     let mut excess = points - room;
-    // An earlier cap may have taken part of a line's points: what is left to take is tracked by line.
-    let mut net: std::collections::BTreeMap<u16, i64> = std::collections::BTreeMap::new();
-    for award in awards.iter() {
-        *net.entry(award.line).or_default() += award.points;
-    }
     let mut cuts: Vec<Award> = Vec::new();
     for index in order {
-        let award = awards[index];
-        let left = net.entry(award.line).or_default();
-        let cut = excess.min(award.points).min(*left);
-        if cut <= 0 {
-            continue;
+        let cut = excess.min(left[index]);
+        if cut == 0 {
+            break;
         }
-        *left -= cut;
+        left[index] -= cut;
         excess -= cut;
-        match cuts.iter_mut().find(|earlier| earlier.line == award.line) {
+        let line = awards[index].line;
+        match cuts.iter_mut().find(|earlier| earlier.line == line) {
             Some(earlier) => earlier.points -= cut,
-            None => cuts.push(Award { line: award.line, source, points: -cut }),
+            None => cuts.push(Award { line, source, points: -cut }),
         }
     }
+    left.extend(cuts.iter().map(|_| 0));
     awards.append(&mut cuts);
     room
 }

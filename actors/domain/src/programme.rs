@@ -55,7 +55,7 @@ pub struct PendingRule {
 pub enum UnlockRule {
     /// At the start of the local day so many days after the sale's.
     Days(i32),
-    At(Millis),
+    At(Moment),
     /// With the line's delivery; reversed when that has not come in 90 days.
     Delivered,
 }

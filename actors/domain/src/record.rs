@@ -35,7 +35,7 @@ pub struct Record {
 pub enum Body {
     Enrolled { aliases: Vec<Alias>, day: Day },
     Purchased(Box<Sale>),
-    HoldPlaced { points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked },
+    HoldPlaced { points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
     HoldConfirmed { hold: u64, points: i64, asked: Option<i64> },
     HoldCancelled { hold: u64 },
     Redeemed { points: i64, currency: Option<Currency>, value: i64, asked: Asked },
@@ -123,11 +123,20 @@ pub struct Sale {
     pub pending: i64,
     /// What it counted for the tier.
     pub metric: i64,
+    pub standing: Standing,
     /// Points burned by its tenders.
     pub burned: i64,
     /// What its lines of kind return gave back of earlier sales.
     pub exchanged: Vec<Back>,
     pub notices: SmallVec<[Notice; 2]>,
+}
+
+/// How far the member has come in the tier period of now, the sale included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    pub metric: i64,
+    /// Last day of the period.
+    pub until: Day,
 }
 
 /// Something a cashier may be told.

@@ -59,6 +59,8 @@ pub struct Wallet {
     pub holds: Vec<Hold>,
     /// Sale → points that its claims left unmet (rule 18).
     pub owed: Vec<(u32, i64)>,
+    /// To where rolling expiry has moved every lot: one that comes late has at least this too.
+    pub rolled: Millis,
     pub figures: Figures,
 }
 
@@ -151,7 +153,7 @@ impl Wallet {
                 for (waiting, _) in self.waiting.iter_mut().filter(|(waiting, _)| waiting.id == lot) {
                     waiting.left -= points;
                 }
-                self.waiting.retain(|(waiting, _)| waiting.left > 0);
+                self.waiting.retain(|(waiting, _)| waiting.id != lot || waiting.left > 0);
             }
             Event::Lapsed { lot, points } => {
                 if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
@@ -181,6 +183,7 @@ impl Wallet {
                 self.owe(sale, -points);
             }
             Event::ExpiryMoved { expires_at } => {
+                self.rolled = self.rolled.max(expires_at);
                 for lot in self.live.iter_mut().chain(self.waiting.iter_mut().map(|(lot, _)| lot)).chain(&mut self.rest) {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }

@@ -84,9 +84,7 @@ pub struct Written<'a> {
     pub change: Change,
     /// After it.
     pub wallet: Wallet,
-    /// Tier held after it.
-    #[schema(example = "bronze")]
-    pub tier: &'a str,
+    pub tier: TierAfter<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub explanation: Vec<Explanation<'a>>,
     #[schema(minimum = 1, example = 1)]
@@ -94,6 +92,24 @@ pub struct Written<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub notices: Vec<&'static str>,
+}
+
+/// The tier held after it; of a purchase also the way to the next.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct TierAfter<'a> {
+    #[schema(example = "bronze")]
+    pub id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "silver")]
+    pub next: Option<&'a str>,
+    /// What is missing to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, example = 120)]
+    pub missing: Option<i64>,
+    /// Last day of the period that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date, example = "2026-12-31")]
+    pub until: Option<String>,
 }
 
 /// What was done.
@@ -298,6 +314,17 @@ impl Wallet {
     }
 }
 
+impl<'a> TierAfter<'a> {
+    fn of(programme: &'a Programme, record: &Record) -> Self {
+        let levels = &programme.tiers.levels;
+        let id = levels.get(usize::from(record.tier)).map_or("", |level| &level.id);
+        let Body::Purchased(sale) = &record.body else { return Self { id, next: None, missing: None, until: None } };
+        let next = levels.get(usize::from(record.tier) + 1);
+        let missing = next.map(|level| (level.threshold - sale.standing.metric).max(0));
+        Self { id, next: next.map(|level| &*level.id), missing, until: Some(sale.standing.until.date().to_string()) }
+    }
+}
+
 impl Change {
     fn of(record: &Record) -> Self {
         let mut sum = Figures::default();
@@ -328,7 +355,7 @@ pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, recor
         returned: Vec::new(),
         change: Change::of(record),
         wallet: Wallet::of(record.after, programme),
-        tier: programme.tiers.levels.get(usize::from(record.tier)).map_or("", |level| &level.id),
+        tier: TierAfter::of(programme, record),
         explanation: Vec::new(),
         programme_version: record.programme,
         notices: Vec::new(),
@@ -495,7 +522,7 @@ pub fn lots(wallet: &wallet::Wallet) -> Lots {
         ..active(lot)
     };
     let held = wallet.rest.iter().filter(|lot| lot.left > 0);
-    Lots { lots: wallet.live.iter().chain(held).map(active).chain(wallet.waiting.iter().map(pending)).collect() }
+    Lots { lots: wallet.live.iter().chain(held).map(active).chain(wallet.waiting.iter().filter(|(lot, _)| lot.left > 0).map(pending)).collect() }
 }
 
 /// Renders a hold from the record that placed it. `None`: the record placed none.

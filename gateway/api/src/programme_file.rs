@@ -31,11 +31,20 @@ pub fn read(text: &str, version: u32, serves_from: Millis) -> Result<Programme, 
         let finding = Finding { path: "tiers.currency".into(), text: "a tier by spend names its currency, such as currency = \"USD\"".into() };
         return Err(vec![Located { line: 0, finding }]);
     }
-    compile::compile(&file.source(), version, serves_from).map_err(|findings| {
-        let tree = toml_edit::Document::parse(text).ok();
-        let locate = |finding: Finding| Located { line: tree.as_ref().map_or(0, |tree| line_of(text, tree.as_item(), &finding.path)), finding };
-        findings.into_iter().map(locate).collect()
-    })
+    compile::compile(&file.source(), version, serves_from).map_err(|findings| located(text, findings))
+}
+
+/// What in a good programme may surprise its owner, each with its line.
+#[must_use]
+pub fn warnings(text: &str) -> Vec<Located> {
+    let Ok(file) = toml::from_str::<File>(text) else { return Vec::new() };
+    located(text, compile::warnings(&file.source()))
+}
+
+fn located(text: &str, findings: Vec<Finding>) -> Vec<Located> {
+    let tree = toml_edit::Document::parse(text).ok();
+    let locate = |finding: Finding| Located { line: tree.as_ref().map_or(0, |tree| line_of(text, tree.as_item(), &finding.path)), finding };
+    findings.into_iter().map(locate).collect()
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
@@ -229,7 +238,7 @@ struct Pending {
 #[serde(rename_all = "snake_case")]
 enum UnlockName {
     Days(i32),
-    At(Instant),
+    At(At),
     Delivered(Yes),
 }
 
@@ -398,16 +407,6 @@ impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Decimal::from_str(&text).map(Self).map_err(D::Error::custom)
-    }
-}
-
-struct Instant(Millis);
-
-impl<'de> Deserialize<'de> for Instant {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let at = text.parse::<jiff::Timestamp>().map_err(|_| D::Error::custom("a time with its offset, such as \"2026-11-21T00:00:00-05:00\""))?;
-        Ok(Self(at.as_millisecond()))
     }
 }
 

@@ -129,12 +129,25 @@ impl Purchase {
             lines,
             discounts,
             tenders,
+            ext: free(&self.ext)?,
         });
         if programme.renumbers.contains(&basket.source) {
             keys.content = Some(basket.content());
         }
         Ok(command::Purchase { basket, keys, alias })
     }
+}
+
+/// Bytes of a caller's own data, at most.
+const MAX_EXT: usize = 4_096;
+
+/// A caller's own data in one form: its keys are sorted, so that it compares by content.
+fn free(ext: &serde_json::Map<String, serde_json::Value>) -> Result<Text, Rejection> {
+    if ext.is_empty() {
+        return Ok(Text::default());
+    }
+    let text = serde_json::to_string(ext).ok().filter(|text| text.len() <= MAX_EXT);
+    text.map(Text::from).ok_or_else(|| invalid("/ext", "your own data is a JSON object of at most 4096 bytes"))
 }
 
 /// The keys that a receipt goes by.
@@ -249,6 +262,7 @@ impl Return {
             lines,
             discounts: Vec::new(),
             tenders: Vec::new(),
+            ext: Text::default(),
         };
         Ok(command::BlindReturn { basket: Arc::new(basket), keys })
     }

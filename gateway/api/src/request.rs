@@ -123,6 +123,10 @@ pub struct Purchase {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub tenders: Vec<Tender>,
+    /// Your own data, kept with the purchase: at most 4 KiB.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object, additional_properties = true)]
+    pub ext: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One line of a basket.

@@ -112,6 +112,7 @@ fn purchase(rows: &[Row]) -> Purchase {
         lines,
         discounts: Vec::new(),
         tenders,
+        ext: serde_json::Map::default(),
     }
 }
 

@@ -24,6 +24,7 @@ struct Found<'a> {
     file: &'a Path,
     good: bool,
     findings: Vec<OneFinding>,
+    warnings: Vec<OneFinding>,
 }
 
 #[derive(serde::Serialize)]
@@ -38,14 +39,18 @@ pub(crate) fn check(asked: &Check) -> Result<(), String> {
     let path = asked.file.as_ref().unwrap_or(&settings.programme);
     let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let read = programme_file::read(&text, 1, 0);
+    let warnings = programme_file::warnings(&text);
     if asked.json {
-        let findings = read.as_ref().err().into_iter().flatten();
-        let findings = findings.map(|found| OneFinding { line: found.line, field: found.finding.path.clone(), text: found.finding.text.clone() }).collect();
-        let found = Found { file: path, good: read.is_ok(), findings };
+        let shown = |found: &Located| OneFinding { line: found.line, field: found.finding.path.clone(), text: found.finding.text.clone() };
+        let findings = read.as_ref().err().into_iter().flatten().map(shown).collect();
+        let found = Found { file: path, good: read.is_ok(), findings, warnings: warnings.iter().map(shown).collect() };
         crate::say(&serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);
         return if read.is_ok() { Ok(()) } else { Err("the programme is not good".into()) };
     }
     let programme = read.map_err(|findings| told(path, &findings))?;
+    if !warnings.is_empty() {
+        crate::say(&format!("{}\nthese are warnings: the programme can serve", told(path, &warnings)));
+    }
     crate::say(&format!(
         "{}: good; {} earn rules, {} multipliers, {} bonuses, {} tiers; the settings are good",
         path.display(),

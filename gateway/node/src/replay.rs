@@ -207,7 +207,7 @@ async fn post_all(address: SocketAddr, mut work: mpsc::Receiver<Purchase>, bar: 
         if answer.replayed { tally.repeats += 1 } else { tally.new += 1 }
         tally.earned += text["earned"].as_i64().unwrap_or(0);
         let member = tally.members.entry(text["member"].as_str().unwrap_or_default().to_owned()).or_default();
-        member.0 = text["tier"].as_str().unwrap_or_default().to_owned();
+        member.0 = text["tier"]["id"].as_str().unwrap_or_default().to_owned();
         member.1 += 1;
     }
     Ok((tally, measured))

@@ -58,8 +58,17 @@ pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
     if enrol {
         call.members().enrol_for(member, &who, &command, call.deadline).await?;
     }
+    // Of a source that renumbers: what it calls this receipt now.
+    let named = match &command.ask {
+        Ask::Purchase(purchase) if purchase.keys.content.is_some() => Some(purchase.keys.clone()),
+        _ => None,
+    };
     let done = call.members().command(member, command, call.deadline).await?;
-    call.done(StatusCode::CREATED, &done)
+    let renumbered = match &done.record.body {
+        Body::Purchased(sale) => done.repeat && named.is_some_and(|named| named != sale.keys),
+        _ => false,
+    };
+    call.done_noting(StatusCode::CREATED, &done, renumbered.then_some("renumbered"))
 }
 
 /// What a purchase would do; nothing is written.

@@ -17,7 +17,7 @@ pub(super) fn adjust(draft: &mut Draft<'_>, points: i64, reason: &str, allow_deb
         draft.emit(Event::DebtWrittenOff { points });
     } else if points > 0 {
         let rule = draft.programme.wallet.expiry;
-        let expires_at = rule.map_or(NEVER, |rule| expiry(draft.now, rule.months, rule.round_up, &draft.programme.zone));
+        let expires_at = rule.map_or(NEVER, |rule| expiry(draft.now, rule.months, rule.round_up, &draft.programme.zone)).max(draft.rolled(&draft.programme));
         let lot = draft.new_lot();
         draft.emit(Event::Issued { lot, points, unlock: None, activated_at: draft.now, expires_at });
         draft.meet_debt();

@@ -87,7 +87,7 @@ pub(super) fn restore(draft: &mut Draft<'_>, burned_by: u64, restored: i64, poin
         }
         left -= part;
         // Rolling expiry may have moved the lot meanwhile.
-        let expires_at = draft.wallet().lot(lot).map_or(expires_at, |known| known.expires_at.max(expires_at));
+        let expires_at = draft.wallet().lot(lot).map_or(expires_at, |known| known.expires_at.max(expires_at)).max(draft.rolled(&draft.programme));
         let grace = i64::from(draft.programme.wallet.grace_days) * DAY_MS;
         let over = expires_at <= draft.now;
         let until = if over && grace > 0 { draft.now + grace } else { expires_at };

@@ -59,7 +59,8 @@ pub(super) fn last_line(draft: &mut Draft<'_>, sale: u32) {
 /// Makes a pending lot active as of an instant.
 pub(super) fn activate(draft: &mut Draft<'_>, lot: &Lot, at: Millis) {
     let from_activation = draft.programme.wallet.expiry.filter(|rule| rule.from_activation);
-    let expires_at = from_activation.map_or(lot.expires_at, |rule| expiry(at, rule.months, rule.round_up, &draft.programme.zone));
+    let counted = |rule: crate::programme::ExpiryRule| expiry(at, rule.months, rule.round_up, &draft.programme.zone).max(draft.rolled(&draft.programme));
+    let expires_at = from_activation.map_or(lot.expires_at, counted);
     draft.emit(Event::Activated { lot: lot.id, points: lot.left, activated_at: at, expires_at });
     if expires_at <= draft.now {
         // Whatever becomes available meets debt first, however briefly it lives.

@@ -7,7 +7,7 @@ use crate::ids::LotId;
 use crate::member::Member;
 use crate::number::Currency;
 use crate::programme::Programme;
-use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, TierWhy, Unlock};
+use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, Standing, TierWhy, Unlock};
 use crate::time::{DAY_MS, Day, Millis, expiry};
 use crate::wallet::{Lot, Wallet, due};
 use crate::{Code, Rejection};
@@ -218,6 +218,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Rule 4, rolling: to where the purchases and redemptions so far have moved every lot's expiry.
+    pub(super) fn rolled(&self, programme: &Programme) -> Millis {
+        if programme.wallet.expiry.is_some_and(|rule| rule.rolling) { self.member.wallet.rolled } else { Millis::MIN }
+    }
+
     /// Raises the tier at once if the metric now carries a higher one (rule 21).
     pub(super) fn upgrade(&mut self) {
         let programme = self.programme.clone();
@@ -283,6 +288,13 @@ impl<'a> Draft<'a> {
             return Err(Rejection::new(Code::Invalid, field, "ask for at least one point"));
         }
         Ok((points, currency, value))
+    }
+
+    /// How far the metric has come in the period of now.
+    pub(super) fn standing(&self) -> Standing {
+        let (tier, rules) = (&self.member.tier, &self.programme.tiers);
+        let period = tier.period(rules, Day::at(self.now, &self.programme.zone));
+        Standing { metric: tier.sum(rules, period, &self.metric_changes()), until: tier.next(rules, period).plus(-1) }
     }
 
     /// Figures and tier as they stand.

@@ -23,7 +23,7 @@ pub(super) fn place(draft: &mut Draft<'_>, asked: Asked, ttl_ms: Option<i64>) ->
     for (lot, part) in draft.wallet().take(points) {
         draft.emit(Event::Held { lot: lot.id, points: part });
     }
-    Ok(Body::HoldPlaced { points, currency, value, expires_at: draft.now + ttl, asked })
+    Ok(Body::HoldPlaced { points, currency, value, expires_at: draft.now + ttl, asked, ttl_ms })
 }
 
 pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {

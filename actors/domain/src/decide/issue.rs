@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Draft;
-use crate::basket::Basket;
+use crate::basket::{Basket, Worth};
 use crate::earn::{Earned, WHOLE_BASKET};
 use crate::programme::{Head, Programme, UnlockRule};
 use crate::record::{Event, Unlock};
@@ -14,7 +14,7 @@ const DELIVERY: Millis = 90 * DAY_MS;
 
 /// Issues the points of a sale; past their time already, they expire in the same commit (rule 2). Answers
 /// how many of them wait.
-pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_>, earned: &Earned) -> i64 {
+pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> i64 {
     let occurred_at = head.basket.occurred_at;
     let rule = programme.wallet.expiry;
     let from = match rule {
@@ -22,10 +22,12 @@ pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_
         _ => occurred_at,
     };
     let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
+    let at_least = draft.rolled(programme);
     if rule.is_some_and(|rule| rule.rolling) {
         draft.emit(Event::ExpiryMoved { expires_at });
     }
-    let parts = parts(programme, head, earned);
+    let expires_at = expires_at.max(at_least);
+    let parts = parts(programme, head, worth, earned);
     let mut pending = 0;
     for (unlock, points) in parts {
         let lot = draft.new_lot();
@@ -47,7 +49,8 @@ pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_
 
 fn active(draft: &mut Draft<'_>, programme: &Programme, points: i64, lot: crate::ids::LotId, activated_at: Millis, expires_at: Millis) {
     let from_activation = programme.wallet.expiry.filter(|rule| rule.from_activation);
-    let expires_at = from_activation.map_or(expires_at, |rule| expiry(activated_at, rule.months, rule.round_up, &programme.zone));
+    let counted = |rule: crate::programme::ExpiryRule| expiry(activated_at, rule.months, rule.round_up, &programme.zone).max(draft.rolled(programme));
+    let expires_at = from_activation.map_or(expires_at, counted);
     draft.emit(Event::Issued { lot, points, unlock: None, activated_at, expires_at });
     if expires_at <= draft.now {
         draft.emit(Event::Expired { lot, points, at: draft.now });
@@ -55,23 +58,25 @@ fn active(draft: &mut Draft<'_>, programme: &Programme, points: i64, lot: crate:
 }
 
 /// The points by what they wait for; `None` first.
-fn parts(programme: &Programme, head: &Head<'_>, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
+fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
     if programme.pending.is_empty() || earned.points <= 0 {
         return if earned.points > 0 { vec![(None, earned.points)] } else { Vec::new() };
     }
-    let mut lines: BTreeMap<u16, i64> = BTreeMap::new();
+    // A line that earns by rule 5 holds the basket's bonus back, also when its own points come to 0.
+    let earning = head.basket.lines.iter().zip(&worth.lines).enumerate().filter(|(_, (line, worth))| worth.sold && worth.net > 0 && programme.earns(line));
+    let mut lines: BTreeMap<u16, i64> = earning.filter_map(|(place, _)| Some((u16::try_from(place).ok()?, 0))).collect();
     for award in &earned.awards {
         *lines.entry(award.line).or_default() += award.points;
     }
     let whole = lines.remove(&WHOLE_BASKET).unwrap_or(0);
     let deadline = head.basket.occurred_at.saturating_add(DELIVERY);
     let (mut now, mut timed, mut delivered) = (0, BTreeMap::<Millis, i64>::new(), Vec::new());
-    for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0) {
+    for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0 || whole > 0) {
         match unlock(programme, head, usize::from(line)) {
             None => now += points,
             // A date that had passed when the sale was made holds nothing back.
-            Some(UnlockRule::At(at)) if at <= head.basket.occurred_at => now += points,
-            Some(UnlockRule::At(at)) => *timed.entry(at).or_default() += points,
+            Some(UnlockRule::At(at)) if at.start(head.zone) <= head.basket.occurred_at => now += points,
+            Some(UnlockRule::At(at)) => *timed.entry(at.start(head.zone)).or_default() += points,
             Some(UnlockRule::Days(days)) => {
                 let day = Day::at(head.basket.occurred_at, &programme.zone).plus(days);
                 *timed.entry(day.start(&programme.zone)).or_default() += points;
@@ -91,7 +96,7 @@ fn parts(programme: &Programme, head: &Head<'_>, earned: &Earned) -> Vec<(Option
     if now > 0 {
         parts.push((None, now));
     }
-    parts.extend(timed.into_iter().map(|(at, points)| (Some(Unlock::At(at)), points)));
+    parts.extend(timed.into_iter().filter(|(_, points)| *points > 0).map(|(at, points)| (Some(Unlock::At(at)), points)));
     parts.extend(delivered);
     parts
 }

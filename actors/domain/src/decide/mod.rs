@@ -150,8 +150,15 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
     };
+    let Figures { available, pending, held, debt } = draft.figures();
+    if [available, pending, held, debt].into_iter().any(|points| points > MOST) {
+        return Err(Rejection::new(Code::Overflow, "", "the member's balance would grow beyond what can be counted"));
+    }
     Ok(draft.record(command.header, body))
 }
+
+/// Most points of one figure, so far below what an `i64` holds that no record's own sums overflow.
+const MOST: i64 = 100 * crate::earn::MAX_POINTS;
 
 /// The record that a command would commit if its member were enrolled with it: asked before an unknown card enrols
 /// anybody, so that a refused purchase changes nothing.

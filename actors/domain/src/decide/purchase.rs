@@ -12,7 +12,7 @@ use crate::time::{DAY_MS, Day, Millis};
 use crate::{Code, Rejection};
 
 /// A till's clock may be this far ahead.
-pub(super) const AHEAD: Millis = 10 * 60_000;
+const AHEAD: Millis = 10 * 60_000;
 /// A sale may be this far from noon of its business date.
 const OFF_NOON: Millis = 36 * 3_600_000;
 
@@ -25,7 +25,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     }
     // Rule 2: a late sale earns by the rules of its time.
     let programme = draft.context.programmes.at(basket.occurred_at).unwrap_or(&draft.programme).clone();
-    clock(draft.now, &programme, basket)?;
+    clock(draft.now, &programme, &basket.store, basket.occurred_at, basket.business_date)?;
     if !programme.rates.iter().any(|rule| rule.currency == basket.currency) {
         let detail = format!("no earn rule of the programme is in {:?}; add one, or send another currency", basket.currency);
         return Err(Rejection::new(Code::NotSupported, "/currency", &detail));
@@ -48,7 +48,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let tier = draft.tier_at(basket.occurred_at);
     let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
     let head = Head { basket, zone, day, tier };
-    let pending = issue::issue(draft, &programme, &head, &earned);
+    let pending = issue::issue(draft, &programme, &head, &worth, &earned);
     if room.is_some() && earned.points > 0 {
         draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
     }
@@ -81,21 +81,23 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         earned: earned.points,
         pending,
         metric,
+        standing: draft.standing(),
         burned,
         exchanged,
         notices,
     })))
 }
 
-fn clock(now: Millis, programme: &Programme, basket: &Basket) -> Result<(), Rejection> {
-    if basket.occurred_at > now.saturating_add(AHEAD) {
+/// Rule 2: not more than 10 minutes ahead of arrival, nor 36 hours off noon of its business date.
+pub(super) fn clock(now: Millis, programme: &Programme, store: &str, occurred_at: Millis, business_date: Option<Day>) -> Result<(), Rejection> {
+    if occurred_at > now.saturating_add(AHEAD) {
         return Err(Rejection::new(Code::Clock, "/occurred_at", "this is more than 10 minutes ahead of this node; set the till's clock, or its zone"));
     }
-    if let Some(business) = basket.business_date {
-        let zone = programme.store_zone(&basket.store);
+    if let Some(business) = business_date {
+        let zone = programme.store_zone(store);
         let noon = business.start(zone).saturating_add(DAY_MS / 2);
-        if (basket.occurred_at - noon).abs() > OFF_NOON {
-            return Err(Rejection::new(Code::Clock, "/business_date", "the sale happened more than 36 hours off noon of its business date; send the date of the till's day"));
+        if (occurred_at - noon).abs() > OFF_NOON {
+            return Err(Rejection::new(Code::Clock, "/business_date", "this happened more than 36 hours off noon of its business date; send the date of the till's day"));
         }
     }
     Ok(())

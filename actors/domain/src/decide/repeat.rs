@@ -19,7 +19,7 @@ pub(super) fn find(command: &Command, now: Millis, records: &[(u64, Arc<Record>)
     if found.next().is_some() {
         return Some(Err(conflict("", "the keys of this request name two different things")));
     }
-    Some(match differs(command, record.at, &record.body) {
+    Some(match differs(command, &record.body) {
         None => Ok(index),
         Some(field) => Err(conflict(&field, "this key was used before with another value here; send the first request again, or use a new key")),
     })
@@ -53,15 +53,12 @@ fn same_key(a: &Keys, b: &Keys) -> bool {
 }
 
 /// JSON pointer to the first thing that differs.
-fn differs(command: &Command, at: Millis, body: &Body) -> Option<String> {
+fn differs(command: &Command, body: &Body) -> Option<String> {
     let unless = |same: bool, field: &str| if same { None } else { Some(field.to_owned()) };
     match (&command.ask, body) {
         (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
-        (Ask::PlaceHold { asked, ttl_ms }, Body::HoldPlaced { asked: before, expires_at, .. }) => {
-            // Without a time it was the programme's of that day.
-            unless(asked == before, "/points").or(unless(ttl_ms.is_none_or(|ttl| at.checked_add(ttl) == Some(*expires_at)), "/ttl_seconds"))
-        }
+        (Ask::PlaceHold { asked, ttl_ms }, Body::HoldPlaced { asked: before, ttl_ms: ttl, .. }) => unless(asked == before, "/points").or(unless(ttl_ms == ttl, "/ttl_seconds")),
         (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => unless(asked == before, "/points"),
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),
         (Ask::CancelHold { hold }, Body::HoldCancelled { hold: before }) => unless(hold == before, ""),
@@ -111,6 +108,7 @@ fn sale_differs(purchase: &Purchase, sale: &Sale) -> Option<String> {
         ("/currency", a.currency == b.currency),
         ("/prices_include_tax", a.prices_include_tax == b.prices_include_tax),
         ("/discounts", a.discounts == b.discounts),
+        ("/ext", a.ext == b.ext),
         ("/tenders", a.tenders == b.tenders),
     ];
     if let Some((field, _)) = fields.iter().find(|(_, same)| !same) {

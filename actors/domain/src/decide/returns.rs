@@ -11,6 +11,7 @@ use crate::keys::Keys;
 use crate::number::{Decimal, mul_div_floor};
 use crate::programme::{Clawback, Metric, Programme};
 use crate::record::{Back, Body, Event, Record, Returned, Sale, SaleLeft, Unlock};
+use crate::time::Millis;
 use crate::{Code, Rejection};
 
 type Records = [(u64, Arc<Record>)];
@@ -30,16 +31,29 @@ pub(super) fn is_named(sale: &Sale, keys: &Keys) -> bool {
     natural || (keys.transaction.is_some() && keys.transaction == sale.keys.transaction)
 }
 
+/// Whether a key that is given is not the one that the sale has.
+fn contradicts(sale: &Sale, keys: &Keys) -> bool {
+    let natural = keys.natural.as_ref().zip(sale.keys.natural.as_ref()).is_some_and(|(given, has)| given != has);
+    natural || keys.transaction.as_ref().zip(sale.keys.transaction.as_ref()).is_some_and(|(given, has)| given != has)
+}
+
+/// A return's time against this node's and against the business date of its own receipt.
+fn own_clock(draft: &Draft<'_>, keys: &Keys, occurred_at: Millis) -> Result<(), Rejection> {
+    let (store, date) = keys.natural.as_ref().map_or(("", None), |key| (&*key.store, Some(key.business_date)));
+    super::purchase::clock(draft.now, &draft.programme, store, occurred_at, date)
+}
+
 pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records) -> Result<Body, Rejection> {
     let seq = match &asked.sale {
         SaleName::Seq(seq) => *seq,
         SaleName::Keys(keys) => {
             let mut named = records.iter().filter(|(_, record)| matches!(&record.body, Body::Purchased(sale) if is_named(sale, keys)));
-            let found = named.next().map_or(0, |(seq, _)| *seq);
-            if named.next().is_some() {
-                return Err(Rejection::new(Code::KeyConflict, "/sale", "these keys name two different purchases; send the purchase's id"));
+            let found = named.next();
+            let other = found.is_some_and(|(_, record)| matches!(&record.body, Body::Purchased(sale) if contradicts(sale, keys)));
+            if other || named.next().is_some() {
+                return Err(Rejection::new(Code::KeyConflict, "/sale", "these keys do not name one and the same purchase; send the purchase's id"));
             }
-            found
+            found.map_or(0, |(seq, _)| *seq)
         }
     };
     let bought = sale(seq, records)?;
@@ -47,9 +61,7 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
         let detail = format!("the sale was in {:?}; send quantities, or amounts in its currency", bought.basket.currency);
         return Err(Rejection::new(Code::CurrencyMismatch, "/currency", &detail));
     }
-    if asked.occurred_at > draft.now.saturating_add(super::purchase::AHEAD) {
-        return Err(Rejection::new(Code::Clock, "/occurred_at", "this is more than 10 minutes ahead of this node; set the till's clock, or its zone"));
-    }
+    own_clock(draft, &asked.keys, asked.occurred_at)?;
     let worth = bought.basket.worth()?;
     let before = left(draft, seq, bought, records);
     let mut lines = Vec::new();
@@ -117,6 +129,7 @@ pub(super) fn blind(draft: &mut Draft<'_>, asked: &BlindReturn) -> Result<Body, 
     if asked.basket.lines.iter().any(|line| line.kind == LineKind::Return) || !asked.basket.tenders.is_empty() {
         return Err(Rejection::new(Code::Invalid, "/lines", "a return without a receipt lists the goods as they would be sold, and no tenders"));
     }
+    own_clock(draft, &asked.keys, asked.basket.occurred_at)?;
     let worth = asked.basket.worth()?;
     let claimed = earn(&base, &asked.basket, &worth, Facts { tier: 0, room: None })?.points;
     let most = if today.clawback == Clawback::SaleLots { 0 } else { claimed };
@@ -212,6 +225,7 @@ fn back(
     let claimed = before.kept - left.kept;
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
     let unmet = claim(draft, seq, claimed, &places);
+    gone_lines(draft, seq, &left);
     bonus_of_the_rest(draft, seq);
     if sale.room.is_some() && claimed > 0 {
         draft.emit(Event::RoomUsed { period: sale.cap_period, points: -claimed });
@@ -239,6 +253,23 @@ fn back(
     }
     draft.meet_debt();
     Ok(Back { sale: seq, lines, claimed, restored, unmet, left })
+}
+
+/// A line that has come back whole is not delivered any more. What a cap had kept of its points, and the goods left would
+/// have earned, waits with the rest of the sale.
+fn gone_lines(draft: &mut Draft<'_>, sale: u64, left: &SaleLeft) {
+    let seq = u32::try_from(sale).unwrap_or(u32::MAX);
+    let gone = |line: u16| left.lines.iter().any(|(place, net, quantity)| *place == line && *net == 0 && quantity.0 == 0);
+    let waiting: Vec<_> = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
+    for (lot, unlock) in waiting {
+        match unlock {
+            Unlock::Delivery { line, deadline } if gone(line) && lot.left > 0 => {
+                draft.emit(Event::Rescheduled { lot: lot.id, unlock: Unlock::LastLine { not_before: Millis::MIN, deadline } });
+            }
+            Unlock::Delivery { line, .. } if gone(line) => draft.emit(Event::Lapsed { lot: lot.id, points: 0 }),
+            Unlock::Delivery { .. } | Unlock::LastLine { .. } | Unlock::At(_) => {}
+        }
+    }
 }
 
 /// A basket's bonus waits for the sale's last line; when that has come back instead, nothing is left to wait for.

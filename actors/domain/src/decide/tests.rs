@@ -136,6 +136,7 @@ pub(super) fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Bask
         lines,
         discounts: Vec::new(),
         tenders,
+        ext: "".into(),
     }
 }
 
@@ -330,4 +331,50 @@ fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
     world.now = NOON + 600 * DAY_MS;
     let record = world.buys("2", basket(world.now, vec![line("a", "", 1_000)], Vec::new())).expect("sold");
     assert_eq!((earned(&record), world.member.tier.level), (10, 0));
+}
+
+#[test]
+fn rule_04_a_late_lot_of_a_rolling_wallet_is_moved_as_the_others_were() {
+    let mut programme = source();
+    programme.wallet.expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    let mut world = World::new(&programme);
+    world.buys("new", basket(NOON, vec![line("1", "", 100)], Vec::new())).expect("sold");
+    world.buys("late", basket(NOON - 20 * DAY_MS, vec![line("1", "", 100)], Vec::new())).expect("sold");
+    let ends: Vec<Millis> = world.member.wallet.live.iter().map(|lot| lot.expires_at).collect();
+    assert_eq!(ends[0], ends[1]);
+}
+
+#[test]
+fn rule_06_a_second_cap_goes_on_where_the_first_stopped() {
+    let mut programme = source();
+    programme.multipliers.push(MultiplierSource { id: "double".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when: ConditionSource::default(), text: "".into() });
+    programme.purchase_cap = Some(30);
+    programme.member_cap = Some((crate::time::Period::Month, 25));
+    let mut world = World::new(&programme);
+    // Base 10 + 10, doubled to 40. The purchase's cap takes 10 of the last line's multiplier, the member's 5 of the first line's: the base stands.
+    let record = world.buys("1", basket(NOON, vec![line("1", "", 1_000), line("2", "", 1_000)], Vec::new())).expect("sold");
+    assert_eq!(earned(&record), 25);
+    let Body::Purchased(sale) = &record.body else { panic!("not a sale") };
+    let of = |place: u16| sale.awards.iter().filter(|award| award.line == place).map(|award| award.points).sum::<i64>();
+    assert_eq!((of(0), of(1)), (15, 10));
+}
+
+#[test]
+fn rule_01_a_balance_beyond_counting_is_refused() {
+    let mut world = World::new(&source());
+    let give = |world: &mut World, header| world.does(header, Ask::Adjust { points: 1_000_000_000_000, reason: "test".into(), allow_debt: false, write_off: false });
+    world.member.wallet.figures.available = 100 * crate::earn::MAX_POINTS;
+    assert_eq!(give(&mut world, 2).map(drop), Err(Code::Overflow));
+}
+
+#[test]
+fn rule_16_programmes_where_more_goods_earn_less_are_warned_of() {
+    let mut programme = source();
+    let usd = "USD".parse().expect("a currency");
+    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
+    let big = RateSource { id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), when, text: "".into() };
+    assert!(crate::compile::warnings(&programme).is_empty());
+    programme.rates.push(big);
+    let paths: Vec<String> = crate::compile::warnings(&programme).into_iter().map(|finding| finding.path).collect();
+    assert_eq!(paths, ["earn.1"]);
 }

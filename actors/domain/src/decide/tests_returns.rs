@@ -374,3 +374,58 @@ fn rule_23_a_header_is_a_key_for_thirty_days() {
     // The first five have expired meanwhile.
     assert_eq!(world.figures().available, 6);
 }
+
+#[test]
+fn rule_08_a_line_without_points_of_its_own_holds_the_basket_bonus_back() {
+    let mut programme = source();
+    programme.wallet.expiry = None;
+    programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
+    programme.bonuses.push(BonusSource { id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    let mut world = World::new(&programme);
+    // 40 cents come to no point, and its delivery is waited for all the same.
+    let sold = |world: &mut World, id| {
+        world.buys(id, basket(NOON, vec![line("a", "", 100), line("b", "sent", 40)], Vec::new())).expect("sold");
+        world.member.seq
+    };
+    let sale = sold(&mut world, "1");
+    assert_eq!((world.figures().available, world.figures().pending), (1, 5));
+    world.does(2, Ask::Deliver { sale, lines: vec!["b".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (6, 0));
+    assert_eq!(world.does(3, Ask::Deliver { sale, lines: vec!["b".into()] }).map(drop), Err(Code::NotPending));
+    // It comes back instead: nothing is left to wait for.
+    let sale = sold(&mut world, "2");
+    world.gives(4, sale, vec![one("b")]).expect("back");
+    assert_eq!((world.figures().available, world.figures().pending), (12, 0));
+}
+
+#[test]
+fn rule_08_what_a_cap_kept_of_a_line_that_comes_back_waits_with_the_rest() {
+    let mut programme = source();
+    programme.wallet.expiry = None;
+    programme.purchase_cap = Some(100);
+    programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "sent", 8_000), line("b", "sent", 8_000)], Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    // 80 + 20 after the cap; without a, b alone earns 80.
+    assert_eq!(world.gives(2, sale, vec![one("a")]).map(|back| (back.claimed, back.left.kept)), Ok((20, 80)));
+    world.does(3, Ask::Deliver { sale, lines: vec!["b".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (80, 0));
+}
+
+#[test]
+fn rule_17_keys_of_a_sale_must_not_contradict_each_other() {
+    let mut world = World::new(&source());
+    let natural = crate::keys::NaturalKey { source: "pos".into(), store: "1".into(), till: "4".into(), business_date: crate::time::Day(20_605), sequence: "7".into() };
+    let transaction = |id: &str| Some(crate::keys::TransactionId { source: "pos".into(), id: id.into() });
+    let bought = Purchase { basket: Arc::new(basket(NOON, vec![line("a", "", 500)], Vec::new())), keys: Keys { natural: Some(natural.clone()), transaction: transaction("1"), content: None }, alias: None };
+    world.does(0, Ask::Purchase(Box::new(bought))).expect("sold");
+    let asked = |keys| Return { kind: KeyKind::Return, sale: SaleName::Keys(keys), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: NOON };
+    let other = asked(Keys { natural: Some(natural.clone()), transaction: transaction("9"), content: None });
+    assert_eq!(world.does(2, Ask::Return(Box::new(other))).map(drop), Err(Code::KeyConflict));
+    // A return's own receipt is of its own day.
+    let late = Keys { natural: Some(crate::keys::NaturalKey { business_date: crate::time::Day(20_500), ..natural.clone() }), ..Keys::default() };
+    let off = Return { keys: late, ..asked(Keys { natural: Some(natural.clone()), ..Keys::default() }) };
+    assert_eq!(world.does(3, Ask::Return(Box::new(off))).map(drop), Err(Code::Clock));
+    world.does(4, Ask::Return(Box::new(asked(Keys { natural: Some(natural), ..Keys::default() })))).expect("back");
+}
