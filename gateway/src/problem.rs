@@ -46,7 +46,7 @@ pub(crate) fn problem(request_id: &str, said: &Said<'_>) -> Answer {
 
 pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
     // The shapes hold strings, numbers and lists only: they always serialise.
-    let mut bytes = Vec::with_capacity(1_024);
+    let mut bytes = Vec::with_capacity(4_096);
     serde_json::to_writer(&mut bytes, body).unwrap_or_default();
     let mut answer = Response::new(Bytes::from(bytes));
     *answer.status_mut() = status;

@@ -59,7 +59,7 @@ fn config<const N: usize>() -> Configuration<LittleEndian, Varint, Limit<N>> {
 }
 
 fn build<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u64, value: &T) -> Result<Bytes, TooLong> {
-    let mut frame = Vec::with_capacity(1_024);
+    let mut frame = Vec::with_capacity(2_048);
     frame.extend_from_slice(&[MAGIC, FRAME_VERSION]);
     frame.extend_from_slice(&(kind as u16).to_le_bytes());
     frame.extend_from_slice(&schema.to_le_bytes());
