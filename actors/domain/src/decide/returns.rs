@@ -61,7 +61,9 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
         let detail = format!("the sale was in {:?}; send quantities, or amounts in its currency", bought.basket.currency);
         return Err(Rejection::new(Code::CurrencyMismatch, "/currency", &detail));
     }
-    own_clock(draft, &asked.keys, asked.occurred_at)?;
+    // A till may take a sale back under the sale's own number: then the date is the sale's.
+    let own = if is_named(bought, &asked.keys) { &Keys::default() } else { &asked.keys };
+    own_clock(draft, own, asked.occurred_at)?;
     let worth = bought.basket.worth()?;
     let before = left(draft, seq, bought, records);
     let mut lines = Vec::new();
