@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tessera_cluster::Clock;
 use tessera_domain::ids::MemberId;
+use tessera_domain::decide::AHEAD;
 use tessera_domain::time::{Millis, NEVER};
 use tessera_storage::{Cells, StoreError};
 
@@ -53,10 +54,13 @@ impl Aliases {
     }
 
     /// Whose it was at an instant. Before anybody held it, and between two holders, it is the next one's: a card is older
-    /// than its enrolment.
-    pub(crate) async fn holder_at(&self, hash: u128, at: Millis) -> Result<Option<MemberId>, StoreError> {
+    /// than its enrolment. Beside it whose it had been until less than [`AHEAD`] before: a till's clock may be that far
+    /// ahead, so a request of that time may have been answered while it was still theirs.
+    pub(crate) async fn holder_at(&self, hash: u128, at: Millis) -> Result<(Option<MemberId>, Option<MemberId>), StoreError> {
         let holders = decode(self.cells.get(key(hash)).await?.as_deref())?;
-        Ok(holders.iter().find(|holder| at < holder.until).map(|holder| holder.member))
+        let next = holders.partition_point(|holder| holder.until <= at);
+        let before = next.checked_sub(1).map(|last| holders[last]).filter(|last| last.until > at.saturating_sub(AHEAD));
+        Ok((holders.get(next).map(|holder| holder.member), before.map(|holder| holder.member)))
     }
 
     /// Takes it for a member, if it is free.
@@ -173,14 +177,14 @@ mod tests {
         aliases.end(7, first).await.expect("ends");
         let moved = clock.now();
         assert_eq!(aliases.holder(7).await.expect("reads"), None);
-        assert_eq!(aliases.holder_at(7, moved + 60_000).await.expect("reads"), None);
+        assert_eq!(aliases.holder_at(7, moved + 60_000).await.expect("reads"), (None, Some(first)));
+        assert_eq!(aliases.holder_at(7, moved + AHEAD).await.expect("reads"), (None, None));
         assert!(matches!(aliases.reserve(7, second).await, Ok(Reserved::Fresh)));
         // Before anybody held it: a card is older than its enrolment.
-        for (at, whose) in [(0, first), (999_999, first), (moved + 60_000, second)] {
-            assert_eq!(aliases.holder_at(7, at).await.expect("reads"), Some(whose), "{at}");
+        for (at, whose, before) in [(0, first, None), (999_999, first, None), (moved + 60_000, second, Some(first))] {
+            assert_eq!(aliases.holder_at(7, at).await.expect("reads"), (Some(whose), before), "{at}");
         }
         aliases.give_back(7, second).await.expect("gives back");
-        assert_eq!(aliases.holder_at(7, moved + 60_000).await.expect("reads"), None);
-        assert_eq!(aliases.holder_at(7, 0).await.expect("reads"), Some(first));
+        assert_eq!(aliases.holder_at(7, 0).await.expect("reads"), (Some(first), None));
     }
 }

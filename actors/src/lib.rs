@@ -19,4 +19,4 @@ pub mod names;
 pub mod programmes;
 
 pub use board::Board;
-pub use members::{Done, Followed, Members, Miss, Who};
+pub use members::{Done, Followed, Located, Members, Miss, Who};

@@ -29,6 +29,15 @@ pub enum Who {
     Alias(String, String),
 }
 
+/// Whom a request is for, once an alias was looked up.
+pub struct Located {
+    /// The member, and whether it must be enrolled first: its alias is unknown and of a type that enrols
+    /// ([`Members::enrol_for`]). Or that nobody held the alias.
+    pub found: Result<(MemberId, bool), Miss>,
+    /// Who held the alias shortly before, and may have answered this very request ([`Members::repeat`]).
+    pub before: Option<MemberId>,
+}
+
 /// How many members one alias makes in turn, each after the one before gave it up.
 const HOLDERS: u32 = 16;
 
@@ -142,35 +151,37 @@ impl Members {
         found.ok_or_else(unknown_alias)
     }
 
-    /// The member that a request is for, an alias as it was held at `at`; and whether it must be enrolled first, since its alias is unknown and of a
-    /// type that enrols ([`Self::enrol_for`]).
+    /// The member that a request is for, an alias as it was held at `at`.
     ///
     /// # Errors
     /// As [`Self::look_up`].
-    pub async fn locate(&self, who: &Who, at: Millis, deadline: Instant) -> Result<(MemberId, bool), Miss> {
+    pub async fn locate(&self, who: &Who, at: Millis, deadline: Instant) -> Result<Located, Miss> {
         let (kind, value) = match who {
-            Who::Member(member) => return Ok((*member, false)),
+            Who::Member(member) => return Ok(Located { found: Ok((*member, false)), before: None }),
             Who::Alias(kind, value) => (kind, value),
         };
         let programmes = self.board.programmes();
         let enrols = programmes.current().and_then(|programme| programme.aliases.get(kind.as_str()).copied()) == Some(UnknownAlias::Enrol);
         let hash = alias_hash(kind, value);
         let mut made = (0..HOLDERS).map(|turn| enrolled_by_alias(hash, turn));
-        match self.aliases.holder_at(hash, at).await.map_err(failure)? {
+        let (holder, before) = self.aliases.holder_at(hash, at).await.map_err(failure)?;
+        let mut found = Err(unknown_alias());
+        match holder {
             // Reserved by an enrolment like this one. It may have been cut short before its record was
             // written: unless the member is seen to be there, it is enrolled again, which repeats harmlessly.
-            Some(member) => Ok((member, enrols && !self.is_awake(member) && made.any(|made| made == member))),
+            Some(member) => found = Ok((member, enrols && !self.is_awake(member) && made.any(|made| made == member))),
             None if enrols => {
                 // A member that was made by this alias and gave it up is not made again: the next one is.
                 for member in made {
                     if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash, deadline).await? {
-                        return Ok((member, true));
+                        found = Ok((member, true));
+                        break;
                     }
                 }
-                Err(unknown_alias())
             }
-            None => Err(unknown_alias()),
+            None => {}
         }
+        Ok(Located { found, before })
     }
 
     /// What a first purchase under an unknown alias would do, that of a member who is not enrolled yet.
@@ -229,7 +240,10 @@ impl Members {
     }
 
     /// What was answered to a command before; nothing is done.
-    async fn repeat(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Option<Done>, Miss> {
+    ///
+    /// # Errors
+    /// A failure.
+    pub async fn repeat(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Option<Done>, Miss> {
         let command = Arc::new(command);
         match self.query(member, |records| Query::Repeat(command.clone(), records), deadline).await? {
             Answer::Repeat(Some(seq)) => Ok(self.record(member, seq).await?.map(|record| Done { member, seq, record, repeat: true })),

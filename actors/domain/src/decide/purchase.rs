@@ -11,8 +11,8 @@ use crate::record::{Body, Event, Notice, Record, Sale};
 use crate::time::{DAY_MS, Day, Millis};
 use crate::{Code, Rejection};
 
-/// A till's clock may be this far ahead.
-const AHEAD: Millis = 10 * 60_000;
+/// A till's clock may be this far ahead, in milliseconds.
+pub const AHEAD: Millis = 10 * 60_000;
 /// A sale may be this far from noon of its business date.
 const OFF_NOON: Millis = 36 * 3_600_000;
 
