@@ -34,6 +34,19 @@ expected-statuses = ["400", "404", "405", "409", "413", "415", "422"]
 """
 
 
+# The sample programme is given a second wallet.
+SECOND = """
+[[wallet]]
+id = "miles"
+values = { USD = "0.02" }
+
+[[transfer]]
+from = "points"
+to = "miles"
+rate = "0.5"
+"""
+
+
 def install(folder):
     """The folder's schemathesis, installed if it is not there."""
     command = folder / "bin" / "schemathesis"
@@ -46,7 +59,9 @@ def install(folder):
 
 def start(binary, folder, log):
     """A node on a free port: (process, host:port)."""
-    arguments = [binary, "serve", "--folder", folder, "--programme", str(HERE.parent / "config" / "programme.toml"),
+    programme = log.with_suffix(".toml")
+    programme.write_text((HERE.parent / "config" / "programme.toml").read_text() + SECOND)
+    arguments = [binary, "serve", "--folder", folder, "--programme", str(programme),
                  "--listen", "127.0.0.1:0", "--clock-start-at", START]
     process = subprocess.Popen(arguments, stderr=log.open("w"), env={"TESSERA_LOG": "warn", **os.environ})
     for _ in range(300):

@@ -27,7 +27,7 @@ ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver"}
 # What a path parameter after this part of the path is an id of.
 PATHS = {"members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption"}
 # What a generated field becomes, wherever it stands in a body.
-FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh",
+FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
           "business_date": "2026-11-15"}
 LINES = [{"id": "1", "category": "PRODUCE/POTATOES", "quantity": "0.75", "unit": "kg", "amount": 139, "discount": 60},
          {"id": "2", "category": "GROCERY/MILK", "quantity": "2", "amount": 12300}]
@@ -36,6 +36,7 @@ UNPAID = {"body": {**BASKET, "member": "$poor", "tenders": [{"type": "points", "
 LONG = {"body": {**BASKET, "lines": [{"id": str(place), "category": "x" * 128, "sku": "x" * 64, "amount": 1} for place in range(1000)]}}
 POINT, POOR = {"body": {"member": "$who", "points": 1}}, {"body": {"member": "$poor", "points": 1}}
 NOBODY = {"body": {"member": "mem_nobody", "points": 1}}
+SENT = {"member": "$who", "from": "points", "to": "miles"}
 # By operation: what the node takes ("2xx"), and what it must refuse with a status. "$…" is drawn from a pool, or made anew.
 KNOWN = {
     "POST /v1/members": {"2xx": {"body": {"aliases": [{"type": "card", "value": "$fresh"}]}}, "409": {"body": {"aliases": ["$alias"]}}},
@@ -54,6 +55,7 @@ KNOWN = {
     "POST /v1/holds": {"2xx": POINT, "404": NOBODY, "409": POOR},
     "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
+    "POST /v1/transfers": {"2xx": {"body": {**SENT, "points": 2}}, "404": {"body": {**SENT, "member": "mem_nobody", "points": 2}}, "409": {"body": {**SENT, "points": 10**12}}},
     "POST /v1/redemptions": {"2xx": POINT, "404": NOBODY, "409": POOR},
     "POST /v1/redemptions/{}/reverse": {"2xx": {"path": ["$to_reverse"], "body": {}}, "409": {"path": ["$used_to_reverse"], "body": {}}},
 }

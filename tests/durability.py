@@ -106,10 +106,10 @@ def check(port, work, answers, sent, balances):
             problems.append(f"basket {work[place][1]['transaction_id']} was answered {status}: {text}")
         else:
             made = json.loads(text)
-            earned[made["member"]] = earned.get(made["member"], 0) + made["earned"]
+            earned[made["member"]] = earned.get(made["member"], 0) + made["wallets"]["points"]["earned"]
     for member, points in earned.items() if balances else ():
         connection.request("GET", f"/v1/members/{member}")
-        wallet = json.loads(connection.getresponse().read())["wallet"]
+        wallet = json.loads(connection.getresponse().read())["wallets"]["points"]
         if wallet["available"] != points:
             problems.append(f"{member} earned {points} and has {wallet['available']}")
     return problems

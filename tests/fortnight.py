@@ -39,7 +39,7 @@ def balances(address, households):
     found = {}
     for household in households:
         connection.request("POST", "/v1/members/lookup", json.dumps({"type": "card", "value": household}), {"content-type": "application/json"})
-        found[household] = json.loads(connection.getresponse().read())["wallet"]["available"]
+        found[household] = json.loads(connection.getresponse().read())["wallets"]["points"]["available"]
     return found
 
 
@@ -66,7 +66,7 @@ def main():
     if process.wait() != 0:
         problems.append("the node did not end well")
     books, good = run(arguments.binary, "audit", "--folder", folder, "--json")
-    if not good or books["closing"] != expected["points"] or books["closing_by_api"] != expected["points"]:
+    if not good or books["wallets"]["0"]["closing"] != expected["points"] or books["closing_by_api"] != {"0": expected["points"]}:
         problems.append(f"the audit: {books}")
     shutil.rmtree(parent)
     for problem in problems[:10]:

@@ -111,7 +111,7 @@ class Known:
         for place, text, _ in sorted((one for one in sent if one[1]), key=lambda one: one[2]):
             made = json.loads(text)
             self.texts[place], self.member[place] = digest(text), made["member"]
-            self.balances[made["member"]] += made["earned"]
+            self.balances[made["member"]] += made["wallets"]["points"]["earned"]
 
 
 def check(node, work, known, places):
@@ -124,7 +124,7 @@ def check(node, work, known, places):
                 stopped.add(member)
             elif status != 200:
                 balances.append(f"{member} had {points} and is answered {status} {code}")
-            elif (has := json.loads(text)["wallet"]["available"]) != points:
+            elif (has := json.loads(text)["wallets"]["points"]["available"]) != points:
                 balances.append(f"{member} had {points} and has {has}")
         for place in places:
             status, code, replayed, text = ask(connection, "POST", "/v1/purchases", work[place])

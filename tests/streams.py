@@ -282,7 +282,7 @@ def follow(arguments, folder):
     for count, (_, sale) in enumerate(baskets(arguments.purchases)):
         time.sleep(max(0.0, began + count / arguments.rate - time.monotonic()))  # the rate
         answer = made(connection, "/v1/purchases", {**sale, "member": member}, None)
-        if answer["earned"] > 0:
+        if answer["wallets"]["points"]["earned"] > 0:
             paid.add(answer["seq"])
     took = time.monotonic() - began
     reference, first, wrong = whole(connection, port, member, after)

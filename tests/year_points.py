@@ -17,8 +17,8 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 KNOWN = {kind: set(names.split()) for kind, names in {
-    "programme": "name zone stores unknown_stores excluded_categories wallet earn multiplier bonus caps tiers aliases holds pending returns renumbering_sources",
-    "wallet": "id decimals rounding stacking earn_on_tax expiry values grace_days", "caps": "purchase member", "member": "per points", "min_spend": "currency amount",
+    "programme": "name zone stores unknown_stores excluded_categories wallet transfer exchange earn multiplier bonus tiers aliases holds pending returns renumbering_sources",
+    "wallet": "id decimals rounding stacking earn_on_tax expiry values grace_days caps", "caps": "purchase member", "member": "per points", "min_spend": "currency amount",
     "earn": "id priority currency points when text", "multiplier": "id priority factor group when text", "bonus": "id points per_unit when text",
     "when": "categories skus brands stores channels tiers weekdays customer_groups not_customer_groups from until min_spend min_quantity"}.items()}
 ROUND = {"floor": math.floor, "half_up": lambda exact: math.floor(exact + Fraction(1, 2)), "half_even": round}
@@ -78,7 +78,8 @@ parser.add_argument("--programme", default=f"{sys.path[0]}/../config/programme.t
 parser.add_argument("--total", action="store_true", help="without the households")
 arguments = parser.parse_args()
 table = known("programme", tomllib.load(open(arguments.programme, "rb"), parse_float=Fraction))
-wallet, caps, zone = known("wallet", table["wallet"]), known("caps", table.get("caps", {})), ZoneInfo(table["zone"])
+wallet, zone = known("wallet", *table["wallet"]), ZoneInfo(table["zone"])
+caps = known("caps", wallet.get("caps", {}))
 cap, excluded = known("member", caps.get("member", {"per": "year", "points": math.inf})), set(table.get("excluded_categories", []))
 rules = [Rule(kind, row, table["tiers"]["level"][0]["id"]) for kind in ("earn", "multiplier", "bonus") for row in table.get(kind, [])]
 rules.sort(key=lambda rule: (-rule.row.get("priority", 0), rule.row["id"]))

@@ -37,7 +37,7 @@ pub enum Query {
     /// Whether the member holds an alias now.
     Holds { kind: Text, hash: u128 },
     /// Lots and holds as of now, and how a hold ended that is not among them.
-    Wallet { hold: Option<u64> },
+    Wallets { hold: Option<u64> },
 }
 
 /// Its answer.
@@ -53,7 +53,7 @@ pub enum Answer {
     /// As of now; `None`: there is no such member.
     View(Option<View>),
     /// As of now; `None`: there is no such member.
-    Wallet(Option<Box<Wallet>>, Option<HoldEnd>),
+    Wallets(Option<Vec<Wallet>>, Option<HoldEnd>),
 }
 
 impl MemberBehaviour {
@@ -110,12 +110,12 @@ impl Behaviour for MemberBehaviour {
         match query {
             Query::View => Answer::View(self.view(state)),
             Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
-            Query::Wallet { hold } => {
+            Query::Wallets { hold } => {
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };
-                let wallet = if state.exists() { decide::wallet(state, &context) } else { None };
+                let wallets = if state.exists() { decide::wallets(state, &context) } else { None };
                 let ended = state.ended_holds.iter().find(|(seq, _)| Some(u64::from(*seq)) == hold).map(|(_, end)| *end);
-                Answer::Wallet(wallet.map(Box::new), ended)
+                Answer::Wallets(wallets, ended)
             }
             Query::Repeat(command, records) => {
                 if let Some(missing) = missing(state, &command, &records) {

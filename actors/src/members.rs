@@ -268,13 +268,13 @@ impl Members {
         }
     }
 
-    /// Lots and holds as of now; and how `hold` ended, if it was confirmed or cancelled.
+    /// Lots and holds of each wallet as of now; and how `hold` ended, if it was confirmed or cancelled.
     ///
     /// # Errors
     /// `unknown_member`, or a failure.
-    pub async fn wallet(&self, member: MemberId, hold: Option<u64>, deadline: Instant) -> Result<(Box<Wallet>, Option<HoldEnd>), Miss> {
-        match self.region.query(member_key(member), Query::Wallet { hold }, deadline).await {
-            Ok(Answer::Wallet(Some(wallet), ended)) => Ok((wallet, ended)),
+    pub async fn wallets(&self, member: MemberId, hold: Option<u64>, deadline: Instant) -> Result<(Vec<Wallet>, Option<HoldEnd>), Miss> {
+        match self.region.query(member_key(member), Query::Wallets { hold }, deadline).await {
+            Ok(Answer::Wallets(Some(wallets), ended)) => Ok((wallets, ended)),
             Ok(_) => Err(unknown_member()),
             Err(failure) => Err(Miss::Failure(failure)),
         }

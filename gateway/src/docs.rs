@@ -20,7 +20,7 @@ use crate::{routes, stream};
     paths(
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
-        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::get_redemption, spending::reverse, healthz, readyz,
+        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
 )]

@@ -121,6 +121,11 @@ impl Call {
         })
     }
 
+    /// A wallet's place, by the id that the caller gave.
+    pub(crate) fn wallet(&self, id: &str, field: &str) -> Result<u8, Stop> {
+        Ok(read::wallet(self.programmes().current().ok_or_else(no_programme)?, id, field)?)
+    }
+
     pub(crate) fn programmes(&self) -> std::sync::Arc<Programmes> {
         self.members().board().programmes()
     }

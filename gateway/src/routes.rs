@@ -67,13 +67,14 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "redemptions"] if post => spending::redeem(call).await,
         ["v1", "redemptions", redemption] if get => spending::get_redemption(call, redemption).await,
         ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
+        ["v1", "transfers"] if post => spending::transfer(call).await,
         ["bench", "purchases", bytes] if post && call.surface.ceiling => bench::purchase(call, bytes).await,
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
         | ["v1", "members" | "purchases" | "holds" | "redemptions", _]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "purchases", _, "deliveries"]
         | ["v1", "redemptions", _, "reverse"]

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
+use smallvec::SmallVec;
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::ids::LotId;
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Holding, Member};
-use tessera_domain::number::{Currency, Decimal};
-use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, Standing, TierWhy, Unlock};
+use tessera_domain::number::{Currency, Decimal, Ratio};
+use tessera_domain::record::{
+    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+};
 use tessera_domain::tier::Tier;
 use tessera_domain::time::Day;
 use tessera_domain::wallet::{Hold, Lot, Wallet};
@@ -34,6 +37,7 @@ impl Wire for Currency {
 
 frozen_struct!(Day { 0 });
 frozen_struct!(Decimal { 0 });
+frozen_struct!(Ratio { num, den });
 frozen_struct!(LotId { seq, n });
 frozen_struct!(Figures { available, pending, held, debt });
 frozen_struct!(Alias { kind, hash, tail });
@@ -43,19 +47,23 @@ frozen_struct!(Keys { natural, transaction, content });
 frozen_struct!(ReturnOf { sale, line });
 frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, discount, tax, voided, returns });
 frozen_struct!(HeadDiscount { amount, lines });
-frozen_struct!(Tender { kind, amount, hold, lines });
+frozen_struct!(Tender { kind, amount, wallet, hold, lines });
 frozen_struct!(Basket {
     source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders, ext,
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, tier, room, cap_period, tier_period, day, awards, earned, pending, metric, standing, burned, exchanged, notices,
+    basket, keys, alias, programme, tier, tier_period, day, awards, shares, converted, metric, standing, exchanged, notices,
 });
+frozen_struct!(Share { wallet, earned, pending, burned, room, cap_period });
 frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
 frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });
-frozen_struct!(SaleLeft { lines, kept, restored, metric });
-frozen_struct!(Back { sale, lines, claimed, restored, unmet, left });
+frozen_struct!(Left { wallet, kept, restored });
+frozen_struct!(SaleLeft { lines, wallets, metric });
+frozen_struct!(Claim { wallet, claimed, restored, unmet });
+frozen_struct!(Taken { wallet, claimed, taken });
+frozen_struct!(Back { sale, lines, wallets, left });
 frozen_struct!(Returned { asked, back });
 frozen_struct!(Record { at, programme, header, body, events, after, tier });
 
@@ -64,7 +72,7 @@ frozen_enum!(LineKind {
 });
 frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
 frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
-frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap {}, 4 => MemberCap {} });
+frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet } });
 frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
 frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
@@ -73,19 +81,28 @@ frozen_enum!(Unlock { 0 => At { 0: at }, 1 => Delivery { line, deadline }, 2 => 
 frozen_enum!(Body {
     1 => Enrolled { aliases, day },
     2 => Purchased { 0: sale },
-    3 => HoldPlaced { points, currency, value, expires_at, asked, ttl_ms },
-    4 => HoldConfirmed { hold, points, asked },
+    3 => HoldPlaced { wallet, points, currency, value, expires_at, asked, ttl_ms },
+    4 => HoldConfirmed { wallet, hold, points, asked },
     5 => HoldCancelled { hold },
-    6 => Redeemed { points, currency, value, asked },
-    7 => Adjusted { points, reason, allow_debt, write_off },
+    6 => Redeemed { wallet, points, currency, value, asked },
+    7 => Adjusted { wallet, points, reason, allow_debt, write_off },
     8 => Returned { 0: returned },
-    9 => BlindReturned { basket, keys, claimed, taken },
+    9 => BlindReturned { basket, keys, taken },
     10 => Delivered { sale, lines, asked },
-    11 => Reversed { redemption, points },
+    11 => Reversed { wallet, redemption, points },
     12 => AliasAdded { alias },
     13 => AliasRemoved { kind, hash },
+    14 => Transferred { from, to, points, received },
 });
 frozen_enum!(Event {
+    1 => Points { 0: wallet, 1: movement },
+    2 => RoomUsed { wallet, period, points },
+    3 => Metric { period, amount },
+    4 => Visit { day, store, count },
+    5 => TierChanged { from, to, at, why },
+    6 => TierReviewed { period },
+});
+frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
     2 => Activated { lot, points, activated_at, expires_at },
     3 => Rescheduled { lot, unlock },
@@ -106,12 +123,9 @@ frozen_enum!(Event {
     18 => OwedMet { sale, lot, points },
     19 => AdjustedDown { lot, points },
     20 => ExpiryMoved { expires_at },
-    21 => RoomUsed { period, points },
-    22 => Metric { period, amount },
-    23 => Visit { day, store, count },
-    24 => TierChanged { from, to, at, why },
-    25 => TierReviewed { period },
-    26 => Lapsed { lot, points },
+    21 => Lapsed { lot, points },
+    22 => Sent { lot, points },
+    23 => Received { lot, points, activated_at, expires_at },
 });
 
 // The snapshot of a member.
@@ -141,7 +155,7 @@ impl Wire for Member {
         self.enrolled_at.put(to)?;
         self.programme.put(to)?;
         self.aliases.put(to)?;
-        self.wallet.put(to)?;
+        self.wallets.put(to)?;
         self.tier.put(to)?;
         self.room.put(to)?;
         self.ended_holds.put(to)?;
@@ -173,7 +187,7 @@ impl Wire for Core {
             enrolled_at: i64::get(from)?,
             programme: u32::get(from)?,
             aliases: Vec::get(from)?,
-            wallet: Wallet::get(from)?,
+            wallets: SmallVec::get(from)?,
             tier: Tier::get(from)?,
             room: Vec::get(from)?,
             ended_holds: Vec::get(from)?,

@@ -2,7 +2,7 @@
 
 use tessera_codec::{Damage, decode_record, encode_record};
 use tessera_domain::ids::LotId;
-use tessera_domain::record::{Body, Event, Figures, Record};
+use tessera_domain::record::{Body, Event, Figures, Movement, Record};
 use tessera_domain::time::Day;
 
 const ENTITY: &[u8] = &[7; 22];
@@ -12,14 +12,14 @@ fn record() -> Record {
         at: 1_780_315_200_000,
         programme: 3,
         header: u128::MAX,
-        body: Body::Adjusted { points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false },
+        body: Body::Adjusted { wallet: 0, points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false },
         events: vec![
-            Event::Expired { lot: LotId { seq: 4, n: 1 }, points: 2, at: 1_780_000_000_000 },
-            Event::AdjustedDown { lot: LotId { seq: 9, n: 0 }, points: 3 },
-            Event::DebtRaised { points: 2 },
-            Event::RoomUsed { period: Day(20_600), points: -1 },
+            Event::Points(0, Movement::Expired { lot: LotId { seq: 4, n: 1 }, points: 2, at: 1_780_000_000_000 }),
+            Event::Points(0, Movement::AdjustedDown { lot: LotId { seq: 9, n: 0 }, points: 3 }),
+            Event::Points(0, Movement::DebtRaised { points: 2 }),
+            Event::RoomUsed { wallet: 0, period: Day(20_600), points: -1 },
         ],
-        after: Figures { available: 0, pending: 1, held: 0, debt: 2 },
+        after: [(0, Figures { available: 0, pending: 1, held: 0, debt: 2 })].into_iter().collect(),
         tier: 1,
     }
 }
@@ -27,7 +27,7 @@ fn record() -> Record {
 /// What can be written can be read: at every size up to the limit.
 #[test]
 fn the_longest_record_reads_back() {
-    let expired = |n: u32| Event::Expired { lot: LotId { seq: n, n: 0 }, points: 1, at: i64::from(n) };
+    let expired = |n: u32| Event::Points(0, Movement::Expired { lot: LotId { seq: n, n: 0 }, points: 1, at: i64::from(n) });
     let (mut most, mut refused) = (0, false);
     for count in (0..20_000).step_by(250) {
         let mut long = record();

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use tessera_codec::{decode_core, decode_page, decode_record, encode_core, encode_page, encode_record};
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
@@ -13,8 +15,10 @@ use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
 use tessera_domain::ids::LotId;
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
-use tessera_domain::number::Decimal;
-use tessera_domain::record::{Alias, Asked, Back, Body, Event, Figures, HoldEnd, Notice, Record, Returned, Sale, SaleLeft, Standing, TierWhy, Unlock};
+use tessera_domain::number::{Decimal, Ratio};
+use tessera_domain::record::{
+    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+};
 use tessera_domain::time::Day;
 
 const ENTITY: &[u8] = &[9; 22];
@@ -63,14 +67,14 @@ fn basket() -> Basket {
         prices_include_tax: true,
         lines,
         discounts: vec![HeadDiscount { amount: 10, lines: vec!["1".into()] }],
-        tenders: vec![Tender { kind: "points".into(), amount: 79, hold: Some(6), lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, hold: None, lines: Vec::new() }],
+        tenders: vec![Tender { kind: "points".into(), amount: 79, wallet: "stars".into(), hold: Some(6), lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, wallet: "".into(), hold: None, lines: Vec::new() }],
         ext: r#"{"campaign":"spring"}"#.into(),
     }
 }
 
 fn back() -> Back {
-    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], kept: 3, restored: 2, metric: 3 };
-    Back { sale: 5, lines: vec![(0, 39, Decimal(750_000))], claimed: 4, restored: 2, unmet: 1, left }
+    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], wallets: smallvec![Left { wallet: 0, kept: 3, restored: 2 }, Left { wallet: 1, kept: 0, restored: 0 }], metric: 3 };
+    Back { sale: 5, lines: vec![(0, 39, Decimal(750_000))], wallets: smallvec![Claim { wallet: 0, claimed: 4, restored: 2, unmet: 1 }, Claim { wallet: 1, claimed: 0, restored: 0, unmet: 0 }], left }
 }
 
 fn sale() -> Sale {
@@ -81,22 +85,22 @@ fn sale() -> Sale {
         alias: Some(("card".into(), u128::MAX)),
         programme: 7,
         tier: 1,
-        room: Some(500),
-        cap_period: Day(20_590),
         tier_period: Day(20_454),
         day: Day(20_600),
         awards: vec![
             award(0, Source::Base(0), 3),
             award(0, Source::Multiplier(1), 5),
             award(WHOLE_BASKET, Source::Bonus(2), 50),
-            award(0, Source::PurchaseCap, -1),
-            award(0, Source::MemberCap, -2),
+            award(0, Source::PurchaseCap(0), -1),
+            award(0, Source::MemberCap(0), -2),
         ],
-        earned: 55,
-        pending: 10,
+        shares: smallvec![
+            Share { wallet: 0, earned: 55, pending: 10, burned: 79, room: Some(500), cap_period: Day(20_590) },
+            Share { wallet: 1, earned: 0, pending: 0, burned: 5, room: None, cap_period: Day(20_600) },
+        ],
+        converted: smallvec![("EUR".parse().expect("a currency"), Ratio::new(27, 25))],
         metric: 55,
         standing: Standing { metric: 1_055, until: Day(20_818) },
-        burned: 79,
         exchanged: vec![back()],
         notices: [Notice::TendersDiffer, Notice::UnknownStore].into_iter().collect(),
     }
@@ -106,34 +110,40 @@ fn sale() -> Sale {
 fn events() -> Vec<Event> {
     let (activated_at, expires_at) = (AT, AT + 1_000_000);
     let unlocks = [Unlock::At(AT), Unlock::Delivery { line: 2, deadline: AT }, Unlock::LastLine { not_before: i64::MIN, deadline: AT }];
-    let mut all: Vec<Event> = unlocks.iter().map(|unlock| Event::Issued { lot: lot(9, 1), points: 4, unlock: Some(*unlock), activated_at, expires_at }).collect();
+    let mut moved: Vec<Movement> = unlocks.iter().map(|unlock| Movement::Issued { lot: lot(9, 1), points: 4, unlock: Some(*unlock), activated_at, expires_at }).collect();
+    moved.extend([
+        Movement::Issued { lot: lot(9, 0), points: 41, unlock: None, activated_at, expires_at: i64::MAX },
+        Movement::Activated { lot: lot(3, 1), points: 4, activated_at, expires_at },
+        Movement::Rescheduled { lot: lot(3, 1), unlock: Unlock::At(AT) },
+        Movement::Spent { lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Movement::Held { lot: lot(3, 0), points: 4 },
+        Movement::HeldSpent { hold: 6, lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Movement::Released { hold: 6, lot: lot(3, 0), points: 4 },
+        Movement::Expired { lot: lot(3, 0), points: 4, at: AT },
+        Movement::ClawedBack { lot: lot(3, 0), points: 4, pending: true },
+        Movement::ExpiredCounted { lot: lot(3, 0), points: 4 },
+        Movement::Reinstated { lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Movement::DebtRaised { points: 4 },
+        Movement::DebtRepaid { lot: lot(3, 0), points: 4 },
+        Movement::RepaymentUndone { lot: lot(3, 0), points: 4 },
+        Movement::DebtWrittenOff { points: 4 },
+        Movement::OwedRaised { sale: 5, points: 4 },
+        Movement::OwedMet { sale: 5, lot: lot(3, 0), points: 4 },
+        Movement::AdjustedDown { lot: lot(3, 0), points: 4 },
+        Movement::ExpiryMoved { expires_at },
+        Movement::Lapsed { lot: lot(3, 1), points: 4 },
+        Movement::Sent { lot: lot(3, 0), points: 4 },
+        Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
+    ]);
+    moved.extend([HoldEnd::Confirmed, HoldEnd::Cancelled, HoldEnd::Expired].map(|end| Movement::HoldEnded { hold: 6, end }));
+    let mut all: Vec<Event> = moved.iter().map(|movement| Event::Points(0, *movement)).collect();
     all.extend([
-        Event::Issued { lot: lot(9, 0), points: 41, unlock: None, activated_at, expires_at: i64::MAX },
-        Event::Activated { lot: lot(3, 1), points: 4, activated_at, expires_at },
-        Event::Rescheduled { lot: lot(3, 1), unlock: Unlock::At(AT) },
-        Event::Spent { lot: lot(3, 0), points: 4, activated_at, expires_at },
-        Event::Held { lot: lot(3, 0), points: 4 },
-        Event::HeldSpent { hold: 6, lot: lot(3, 0), points: 4, activated_at, expires_at },
-        Event::Released { hold: 6, lot: lot(3, 0), points: 4 },
-        Event::Expired { lot: lot(3, 0), points: 4, at: AT },
-        Event::ClawedBack { lot: lot(3, 0), points: 4, pending: true },
-        Event::ExpiredCounted { lot: lot(3, 0), points: 4 },
-        Event::Reinstated { lot: lot(3, 0), points: 4, activated_at, expires_at },
-        Event::DebtRaised { points: 4 },
-        Event::DebtRepaid { lot: lot(3, 0), points: 4 },
-        Event::RepaymentUndone { lot: lot(3, 0), points: 4 },
-        Event::DebtWrittenOff { points: 4 },
-        Event::OwedRaised { sale: 5, points: 4 },
-        Event::OwedMet { sale: 5, lot: lot(3, 0), points: 4 },
-        Event::AdjustedDown { lot: lot(3, 0), points: 4 },
-        Event::ExpiryMoved { expires_at },
-        Event::RoomUsed { period: Day(20_590), points: -4 },
+        Event::Points(1, Movement::Issued { lot: lot(9, 2), points: 100, unlock: None, activated_at, expires_at: i64::MAX }),
+        Event::RoomUsed { wallet: 1, period: Day(20_590), points: -4 },
         Event::Metric { period: Day(20_454), amount: -4 },
         Event::Visit { day: Day(20_600), store: 99, count: -1 },
         Event::TierReviewed { period: Day(20_454) },
-        Event::Lapsed { lot: lot(3, 1), points: 4 },
     ]);
-    all.extend([HoldEnd::Confirmed, HoldEnd::Cancelled, HoldEnd::Expired].map(|end| Event::HoldEnded { hold: 6, end }));
     all.extend([TierWhy::Reached, TierWhy::PeriodEnded, TierWhy::Withdrawn].map(|why| Event::TierChanged { from: 0, to: 1, at: AT, why }));
     all
 }
@@ -153,21 +163,22 @@ fn records() -> Vec<(&'static str, Record)> {
     let bodies = [
         ("enrolled", Body::Enrolled { aliases: vec![alias.clone()], day: Day(20_600) }),
         ("purchased", Body::Purchased(Box::new(sale()))),
-        ("hold_placed", Body::HoldPlaced { points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000) }),
-        ("hold_confirmed", Body::HoldConfirmed { hold: 6, points: 20, asked: Some(20) }),
+        ("hold_placed", Body::HoldPlaced { wallet: 1, points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000) }),
+        ("hold_confirmed", Body::HoldConfirmed { wallet: 1, hold: 6, points: 20, asked: Some(20) }),
         ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
-        ("redeemed", Body::Redeemed { points: 20, currency: None, value: 0, asked: Asked::Points(20) }),
-        ("adjusted", Body::Adjusted { points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false }),
+        ("redeemed", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20) }),
+        ("adjusted", Body::Adjusted { wallet: 0, points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false }),
         ("returned", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Return, SaleName::Seq(5)), back: back() }))),
         ("voided", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Void, SaleName::Keys(keys())), back: back() }))),
-        ("blind_returned", Body::BlindReturned { basket: Arc::new(basket()), keys: keys(), claimed: 5, taken: 3 }),
+        ("blind_returned", Body::BlindReturned { basket: Arc::new(basket()), keys: keys(), taken: smallvec![Taken { wallet: 0, claimed: 5, taken: 3 }] }),
         ("delivered", Body::Delivered { sale: 5, lines: vec![0, 2], asked: vec!["1".into()] }),
-        ("reversed", Body::Reversed { redemption: 8, points: 20 }),
+        ("reversed", Body::Reversed { wallet: 0, redemption: 8, points: 20 }),
+        ("transferred", Body::Transferred { from: 0, to: 1, points: 10, received: 499 }),
         ("alias_added", Body::AliasAdded { alias }),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
-    let after = Figures { available: 41, pending: 10, held: 4, debt: 0 };
-    bodies.map(|(name, body)| (name, Record { at: AT, programme: 7, header: u128::MAX - 1, body, events: events(), after, tier: 1 })).into()
+    let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];
+    bodies.map(|(name, body)| (name, Record { at: AT, programme: 7, header: u128::MAX - 1, body, events: events(), after: after.clone(), tier: 1 })).into()
 }
 
 /// A member that has everything in its state.

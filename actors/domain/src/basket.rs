@@ -77,6 +77,8 @@ pub struct Tender {
     /// `points`, or any other name, which counts as money.
     pub kind: Text,
     pub amount: i64,
+    /// Of a points tender: the id of its wallet; empty = the first.
+    pub wallet: Text,
     /// The hold that a points tender confirms, by the record that placed it.
     pub hold: Option<u64>,
     /// Ids of the lines that it pays; empty = all sold lines.

@@ -22,11 +22,11 @@ pub struct Command {
 pub enum Ask {
     Enrol { aliases: Vec<Alias> },
     Purchase(Box<Purchase>),
-    PlaceHold { asked: Asked, ttl_ms: Option<i64> },
+    PlaceHold { wallet: u8, asked: Asked, ttl_ms: Option<i64> },
     ConfirmHold { hold: u64, points: Option<i64> },
     CancelHold { hold: u64 },
-    Redeem { asked: Asked },
-    Adjust { points: i64, reason: Text, allow_debt: bool, write_off: bool },
+    Redeem { wallet: u8, asked: Asked },
+    Adjust { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Return(Box<Return>),
     /// Goods without a receipt: no sale is named.
     BlindReturn(Box<BlindReturn>),
@@ -34,6 +34,8 @@ pub enum Ask {
     Deliver { sale: u64, lines: Vec<Text> },
     /// Undoes a redemption.
     Reverse { redemption: u64 },
+    /// Between the member's own wallets.
+    Transfer { from: u8, to: u8, points: i64 },
     AddAlias { alias: Alias },
     RemoveAlias { kind: Text, hash: u128 },
 }

@@ -7,10 +7,11 @@ use jiff::tz::TimeZone;
 use crate::Text;
 use crate::number::{Decimal, Ratio};
 use crate::programme::{
-    BaseRule, Bonus, Caps, Clawback, Condition, ExpiryRule, HoldRules, Level, Metric, Multiplier, PendingRule, Programme, TierPeriod, TierRules, UnknownAlias, UnlockRule,
-    WalletRules,
+    BaseRule, Bonus, Clawback, ExchangeRate, ExpiryRule, HoldRules, Index, Level, Metric, Multiplier, PendingRule, Programme, TierPeriod, TierRules, TransferRate, UnknownAlias,
+    UnlockRule, WalletRules,
 };
-use crate::time::{Millis, Period};
+use crate::rules::{Condition, RuleIndex};
+use crate::time::Millis;
 
 /// A programme as written: texts and numbers read, nothing checked yet.
 #[derive(Clone, Debug)]
@@ -19,15 +20,14 @@ pub struct Source {
     pub zone: Text,
     pub stores: Vec<(Text, Text)>,
     pub notice_unknown_stores: bool,
-    pub wallet: WalletRules,
-    /// Currency and value as written; checked into `wallet.values`.
+    pub wallets: Vec<WalletRules>,
+    pub transfers: Vec<TransferSource>,
+    pub exchange: Vec<ExchangeSource>,
     pub excluded: Vec<Text>,
     pub rates: Vec<RateSource>,
     pub multipliers: Vec<MultiplierSource>,
     pub bonuses: Vec<BonusSource>,
-    pub purchase_cap: Option<i64>,
-    pub member_cap: Option<(Period, i64)>,
-    pub metric: Metric,
+    pub metric: MetricSource,
     pub period: TierPeriod,
     pub levels: Vec<Level>,
     pub grace_days: i32,
@@ -39,10 +39,39 @@ pub struct Source {
     pub renumbers: Vec<Text>,
 }
 
+/// What carries a tier, as written.
+#[derive(Clone, Debug)]
+pub enum MetricSource {
+    /// Points of a wallet; empty = the first.
+    Points(Text),
+    Spend(crate::number::Currency),
+    Visits,
+}
+
+/// A rate between wallets as written.
+#[derive(Clone, Debug)]
+pub struct TransferSource {
+    pub from: Text,
+    pub to: Text,
+    pub rate: Decimal,
+}
+
+/// A rate between currencies as written.
+#[derive(Clone, Debug)]
+pub struct ExchangeSource {
+    pub from: crate::number::Currency,
+    pub to: crate::number::Currency,
+    pub rate: Decimal,
+    /// Local times are the programme's.
+    pub since: crate::time::Moment,
+}
+
 /// A pending rule as written.
 #[derive(Clone, Debug)]
 pub struct PendingSource {
     pub id: Text,
+    /// Empty: of every wallet.
+    pub wallet: Text,
     pub priority: i32,
     pub unlock: UnlockRule,
     pub when: ConditionSource,
@@ -52,6 +81,8 @@ pub struct PendingSource {
 #[derive(Clone, Debug)]
 pub struct RateSource {
     pub id: Text,
+    /// Empty: the first.
+    pub wallet: Text,
     pub priority: i32,
     pub currency: crate::number::Currency,
     pub points: Decimal,
@@ -63,6 +94,8 @@ pub struct RateSource {
 #[derive(Clone, Debug)]
 pub struct MultiplierSource {
     pub id: Text,
+    /// Empty: the first.
+    pub wallet: Text,
     pub priority: i32,
     pub factor: Decimal,
     pub group: Option<Text>,
@@ -74,6 +107,8 @@ pub struct MultiplierSource {
 #[derive(Clone, Debug)]
 pub struct BonusSource {
     pub id: Text,
+    /// Empty: the first.
+    pub wallet: Text,
     pub points: i64,
     pub per_unit: bool,
     pub when: ConditionSource,
@@ -124,37 +159,44 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         let zone = read_zone(&mut findings, &format!("stores.{store}"), name);
         stores.insert(store.clone(), zone);
     }
-    wallet(&mut findings, &source.wallet);
+    let wallets = &source.wallets;
+    wallet_rules(&mut findings, wallets);
+    let transfers = transfers(&mut findings, source);
+    let rates_of_exchange = exchange(&mut findings, source, &zone);
+    let metric = match &source.metric {
+        MetricSource::Points(id) => Metric::Points(wallet(&mut findings, "tiers.wallet", id, wallets)),
+        MetricSource::Spend(currency) => Metric::Spend(*currency),
+        MetricSource::Visits => Metric::Visits,
+    };
     let levels = &source.levels;
     tiers(&mut findings, source);
-    let rates = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
+    let earn = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
         let when = condition(f, at, &rule.when, levels, &zone);
-        BaseRule { id: rule.id.clone(), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
+        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
         let when = condition(f, at, &rule.when, levels, &zone);
-        Multiplier { id: rule.id.clone(), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
+        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
         let when = condition(f, at, &rule.when, levels, &zone);
-        Bonus { id: rule.id.clone(), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
+        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         if let UnlockRule::Days(days) = rule.unlock {
             f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
         }
         let when = condition(f, at, &rule.when, levels, &zone);
+        let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
         f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
-        PendingRule { id: rule.id.clone(), priority: rule.priority, unlock: rule.unlock, when }
+        PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock, when }
     });
-    findings.unless(source.purchase_cap.is_none_or(|cap| cap > 0), "caps.purchase", "a cap is above 0; leave it out for none");
-    findings.unless(source.member_cap.is_none_or(|(_, cap)| cap > 0), "caps.member.points", "a cap is above 0; leave it out for none");
     findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
     let holds = source.holds;
     findings.unless(holds.ttl_ms >= 1_000 && holds.ttl_ms <= holds.max_ttl_ms, "holds.ttl_seconds", "at least 1 and at most max_ttl_seconds");
@@ -168,23 +210,30 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         zone,
         stores,
         notice_unknown_stores: source.notice_unknown_stores,
-        wallet: source.wallet.clone(),
+        wallets: wallets.clone(),
+        transfers,
+        rates_of_exchange,
         excluded: source.excluded.clone(),
-        rates,
+        earn,
         multipliers,
         bonuses,
-        caps: Caps { purchase: source.purchase_cap, member: source.member_cap },
-        tiers: TierRules { metric: source.metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
+        index: Index::default(),
+        tiers: TierRules { metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
         aliases: source.aliases.clone(),
         holds,
         pending,
         clawback: source.clawback,
         renumbers: source.renumbers.clone(),
     };
-    programme.rates.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
+    programme.earn.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.multipliers.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.pending.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.bonuses.sort_by(|a, b| a.id.cmp(&b.id));
+    programme.index = Index {
+        earn: RuleIndex::new(programme.earn.iter().map(|rule| &rule.when)),
+        multipliers: RuleIndex::new(programme.multipliers.iter().map(|rule| &rule.when)),
+        bonuses: RuleIndex::new(programme.bonuses.iter().map(|rule| &rule.when)),
+    };
     Ok(programme)
 }
 
@@ -195,7 +244,7 @@ pub fn warnings(source: &Source) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     for (place, rule) in source.rates.iter().enumerate() {
         let has_minimum = rule.when.when.has_minimum();
-        let displaces = |other: &RateSource| other.currency == rule.currency && (other.priority, &rule.id) <= (rule.priority, &other.id) && other.points.0 > rule.points.0;
+        let displaces = |other: &RateSource| other.currency == rule.currency && other.wallet == rule.wallet && (other.priority, &rule.id) <= (rule.priority, &other.id) && other.points.0 > rule.points.0;
         if has_minimum && let Some(other) = source.rates.iter().find(|other| displaces(other)) {
             let text = format!("a basket that reaches this minimum may earn less than before, by the lower rate than that of {:?}: a return in steps may then leave fewer points", other.id);
             findings.say(format!("earn.{place}"), text);
@@ -211,16 +260,66 @@ fn read_zone(findings: &mut Findings, path: &str, name: &str) -> TimeZone {
     })
 }
 
-fn wallet(findings: &mut Findings, wallet: &WalletRules) {
-    findings.unless(wallet.decimals <= 3, "wallet.decimals", "a wallet has 0 to 3 decimals");
-    if let Some(ExpiryRule { months, .. }) = wallet.expiry {
-        findings.unless((0..=1_200).contains(&months), "wallet.expiry.months", "between 0 and 1200");
+/// Most wallets of a programme.
+const MAX_WALLETS: usize = 8;
+
+fn wallet_rules(findings: &mut Findings, wallets: &[WalletRules]) {
+    findings.unless((1..=MAX_WALLETS).contains(&wallets.len()), "wallet", "a programme has 1 to 8 wallets");
+    for (place, wallet) in wallets.iter().enumerate() {
+        let at = format!("wallet.{place}");
+        findings.unless(!wallet.id.is_empty() && wallet.id.len() <= 32, format!("{at}.id"), "an id has 1 to 32 characters");
+        findings.unless(wallets[..place].iter().all(|other| other.id != wallet.id), format!("{at}.id"), "another wallet has this id");
+        findings.unless(wallet.decimals <= 3, format!("{at}.decimals"), "a wallet has 0 to 3 decimals");
+        if let Some(ExpiryRule { months, .. }) = wallet.expiry {
+            findings.unless((0..=1_200).contains(&months), format!("{at}.expiry.months"), "between 0 and 1200");
+        }
+        for (currency, value) in &wallet.values {
+            let path = format!("{at}.values.{}", currency.as_str());
+            findings.unless(value.num > 0 && *value != Ratio { num: 0, den: 1 }, path, "the worth of a point is above 0; leave the currency out instead");
+        }
+        findings.unless((0..=366).contains(&wallet.grace_days), format!("{at}.grace_days"), "between 0 and 366");
+        findings.unless(wallet.caps.purchase.is_none_or(|cap| cap > 0), format!("{at}.caps.purchase"), "a cap is above 0; leave it out for none");
+        findings.unless(wallet.caps.member.is_none_or(|(_, cap)| cap > 0), format!("{at}.caps.member.points"), "a cap is above 0; leave it out for none");
     }
-    for (currency, value) in &wallet.values {
-        let path = format!("wallet.values.{}", currency.as_str());
-        findings.unless(value.num > 0 && *value != Ratio { num: 0, den: 1 }, path, "the worth of a point is above 0; leave the currency out instead");
+}
+
+/// The place of a wallet that a rule names.
+fn wallet(findings: &mut Findings, at: &str, id: &Text, wallets: &[WalletRules]) -> u8 {
+    if id.is_empty() {
+        return 0;
     }
-    findings.unless((0..=366).contains(&wallet.grace_days), "wallet.grace_days", "between 0 and 366");
+    let place = wallets.iter().position(|wallet| wallet.id == *id).and_then(|place| u8::try_from(place).ok());
+    place.unwrap_or_else(|| {
+        findings.say(at, format!("there is no wallet {id:?}; the wallets are in [[wallet]]"));
+        0
+    })
+}
+
+fn transfers(findings: &mut Findings, source: &Source) -> Vec<TransferRate> {
+    let mut rates: Vec<TransferRate> = Vec::with_capacity(source.transfers.len());
+    for (place, row) in source.transfers.iter().enumerate() {
+        let at = format!("transfer.{place}");
+        let (from, to) = (wallet(findings, &format!("{at}.from"), &row.from, &source.wallets), wallet(findings, &format!("{at}.to"), &row.to, &source.wallets));
+        findings.unless(from != to, format!("{at}.to"), "a transfer is between two wallets");
+        findings.unless((1..=1_000_000 * Decimal::ONE).contains(&row.rate.0), format!("{at}.rate"), "a rate is above 0 and at most 1000000");
+        findings.unless(rates.iter().all(|other| (other.from, other.to) != (from, to)), at, "another rate is between the same wallets");
+        rates.push(TransferRate { from, to, rate: row.rate.ratio() });
+    }
+    rates
+}
+
+fn exchange(findings: &mut Findings, source: &Source, zone: &TimeZone) -> Vec<ExchangeRate> {
+    let mut rates: Vec<ExchangeRate> = Vec::with_capacity(source.exchange.len());
+    for (place, row) in source.exchange.iter().enumerate() {
+        let at = format!("exchange.{place}");
+        let since = row.since.start(zone);
+        findings.unless(row.from != row.to, format!("{at}.to"), "a rate is between two currencies");
+        findings.unless((1..=1_000_000 * Decimal::ONE).contains(&row.rate.0), format!("{at}.rate"), "a rate is above 0 and at most 1000000");
+        findings.unless(rates.iter().all(|other| (other.from, other.to, other.since) != (row.from, row.to, since)), at, "another rate of this pair begins at the same time");
+        rates.push(ExchangeRate { from: row.from, to: row.to, rate: row.rate.ratio(), since });
+    }
+    rates.sort_by_key(|rate| std::cmp::Reverse(rate.since));
+    rates
 }
 
 fn tiers(findings: &mut Findings, source: &Source) {

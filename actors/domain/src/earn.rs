@@ -1,20 +1,25 @@
-//! What a purchase earns (rules 1, 5, 6): exact until it is rounded once.
+//! What a purchase earns (rules 1, 5, 6, 7): exact until it is rounded once.
 //!
 //! Every figure is a numerator over one common denominator, first in `i128`, and on overflow again
 //! in 512 bits. The exact share of (line, rule) is kept beside the total, so that the rounded total
 //! can be dealt out to them: the floor of each, what is left to the largest fractions.
 
-use bnum::types::I512;
+mod deal;
 
+use bnum::types::I512;
+use smallvec::SmallVec;
+
+use self::deal::{Share, cap, deal};
 use crate::basket::{Basket, Paid, Worth};
-use crate::number::{Ratio, Wide, lcm, mul, round};
-use crate::programme::{Condition, Head, Multiplier, Programme, Stacking};
+use crate::number::{Currency, Ratio, Wide, lcm, mul};
+use crate::programme::{BaseRule, Multiplier, Programme, Stacking, WalletRules};
+use crate::rules::{Condition, Head};
 use crate::{Code, Rejection};
 
 /// `line` of an award that belongs to the whole basket.
 pub const WHOLE_BASKET: u16 = u16::MAX;
 
-/// Points of one rule on one line. Its rate, factor, category and sentence are found in the
+/// Points of one rule on one line. Its wallet, rate, factor, category and sentence are found in the
 /// programme version that the record names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Award {
@@ -34,31 +39,87 @@ pub enum Source {
     Base(u16),
     Multiplier(u16),
     Bonus(u16),
-    /// The cap of a purchase took it back.
-    PurchaseCap,
-    /// The member's cap of the period took it back.
-    MemberCap,
+    /// The cap of a purchase took it back, in a wallet.
+    PurchaseCap(u8),
+    /// The member's cap of the period took it back, in a wallet.
+    MemberCap(u8),
+}
+
+impl Source {
+    /// The wallet that the points are of.
+    #[must_use]
+    pub fn wallet(self, programme: &Programme) -> u8 {
+        match self {
+            Self::Base(rule) => programme.earn.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
+            Self::Multiplier(rule) => programme.multipliers.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
+            Self::Bonus(rule) => programme.bonuses.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
+            Self::PurchaseCap(wallet) | Self::MemberCap(wallet) => wallet,
+        }
+    }
 }
 
 /// What a sale earned.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Earned {
+    /// Of one wallet after the other.
     pub awards: Vec<Award>,
-    /// Σ awards.
-    pub points: i64,
-    /// Σ base of the lines that earn, before points tenders: the spend metric.
+    /// By wallet: Σ of its awards.
+    pub points: SmallVec<[i64; 1]>,
+    /// Rates at which it was converted, by the currency of the rules (rule 7).
+    pub converted: SmallVec<[(Currency, Ratio); 0]>,
+    /// Σ base of the lines that earn, before points tenders, as the first wallet counts them: the spend metric.
     pub eligible: i64,
-    /// Σ units of those lines.
-    pub units: i64,
+}
+
+impl Earned {
+    /// Points of one wallet.
+    #[must_use]
+    pub fn of(&self, wallet: u8) -> i64 {
+        self.points.get(usize::from(wallet)).copied().unwrap_or(0)
+    }
 }
 
 /// What the sale found outside the basket; recorded with it, so that a return sees the same (rule 16).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
     /// Tier held before the sale.
     pub tier: u8,
-    /// Points that the member's cap of the period still had room for.
-    pub room: Option<i64>,
+    /// By wallet: points that the member's cap of the period still had room for.
+    pub rooms: SmallVec<[Option<i64>; 1]>,
+}
+
+/// Rules that may match the basket, in their order.
+struct Candidates {
+    earn: Vec<u16>,
+    multipliers: Vec<u16>,
+    bonuses: Vec<u16>,
+}
+
+/// Works out the awards.
+///
+/// # Errors
+/// `overflow` when a figure does not fit.
+pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts) -> Result<Earned, Rejection> {
+    let zone = programme.store_zone(&basket.store);
+    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier };
+    let candidates = Candidates {
+        earn: programme.index.earn.candidates(basket),
+        multipliers: programme.index.multipliers.candidates(basket),
+        bonuses: programme.index.bonuses.candidates(basket),
+    };
+    let mut earned = Earned::default();
+    for (number, wallet) in programme.numbers().zip(&programme.wallets) {
+        let items = items(programme, wallet, basket, worth);
+        let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, candidates: &candidates };
+        let room = facts.rooms.get(usize::from(number)).copied().flatten();
+        let (mut awards, points) = sale.earn(room, &mut earned.converted).ok_or_else(|| Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it"))?;
+        if number == 0 {
+            earned.eligible = items.iter().fold(0, |sum, item| item.base.saturating_add(sum));
+        }
+        earned.awards.append(&mut awards);
+        earned.points.push(points);
+    }
+    Ok(earned)
 }
 
 struct Item {
@@ -69,34 +130,14 @@ struct Item {
     unpaid: bool,
 }
 
-/// Works out the awards.
-///
-/// # Errors
-/// `overflow` when a figure does not fit.
-pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: Facts) -> Result<Earned, Rejection> {
-    let zone = programme.store_zone(&basket.store);
-    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier };
-    let items = items(programme, basket, worth);
-    let overflow = || Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it");
-    let shares = exact::<i128>(programme, &head, worth, &items).or_else(|| exact::<I512>(programme, &head, worth, &items));
-    let mut awards = shares.ok_or_else(overflow)?;
-    bonuses(programme, &head, &items, &mut awards).ok_or_else(overflow)?;
-    let given = awards.iter().try_fold(0_i64, |sum, award| sum.checked_add(award.points)).filter(|given| *given <= MAX_POINTS).ok_or_else(overflow)?;
-    let mut left: Vec<i64> = awards.iter().map(|award| award.points).collect();
-    let capped = cap(&mut awards, &mut left, given, programme.caps.purchase, Source::PurchaseCap);
-    let points = cap(&mut awards, &mut left, capped, facts.room, Source::MemberCap);
-    let eligible = items.iter().try_fold(0_i64, |sum, item| sum.checked_add(item.base)).ok_or_else(overflow)?;
-    Ok(Earned { awards, points, eligible, units: items.iter().map(|item| item.units).sum() })
-}
-
 /// The lines that earn by rule 5.
-fn items(programme: &Programme, basket: &Basket, worth: &Worth) -> Vec<Item> {
+fn items(programme: &Programme, wallet: &WalletRules, basket: &Basket, worth: &Worth) -> Vec<Item> {
     let mut items = Vec::with_capacity(basket.lines.len());
     for (place, (line, line_worth)) in basket.lines.iter().zip(&worth.lines).enumerate() {
         if !line_worth.sold || !programme.earns(line) || line_worth.net == 0 {
             continue;
         }
-        let base = match (programme.wallet.earn_on_tax, basket.prices_include_tax) {
+        let base = match (wallet.earn_on_tax, basket.prices_include_tax) {
             (true, true) | (false, false) => line_worth.net,
             (true, false) => line_worth.net + line_worth.tax,
             (false, true) => line_worth.net - line_worth.tax,
@@ -128,111 +169,168 @@ pub fn more_than_all(falls: &[&Paid]) -> bool {
     unpaid(falls, &I512::of(1)).is_none_or(|(left, _)| left < I512::of(0))
 }
 
-struct Share<W> {
-    line: usize,
-    source: Source,
-    num: W,
+/// What a line takes: its base rule, at which rate of exchange, and of its multipliers one of each group.
+struct Plan<'a> {
+    item: &'a Item,
+    rule: u16,
+    rate: Ratio,
+    exchange: Ratio,
+    multipliers: Vec<(u16, &'a Multiplier)>,
 }
 
-fn exact<W: Wide>(programme: &Programme, head: &Head<'_>, worth: &Worth, items: &[Item]) -> Option<Vec<Award>> {
-    let rates: Vec<(usize, Ratio)> = programme
-        .rates
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| rule.currency == head.basket.currency && matches(&rule.when, head, items))
-        .map(|(index, rule)| (index, rule.points))
-        .collect();
-    let multipliers: Vec<(usize, &Multiplier)> =
-        programme.multipliers.iter().enumerate().filter(|(_, rule)| matches(&rule.when, head, items)).collect();
+/// One sale in one wallet.
+struct Selling<'a> {
+    programme: &'a Programme,
+    number: u8,
+    wallet: &'a WalletRules,
+    head: &'a Head<'a>,
+    worth: &'a Worth,
+    items: &'a [Item],
+    candidates: &'a Candidates,
+}
 
-    // What each line takes: its base rule, and of its multipliers one of each group.
-    let mut plans = Vec::with_capacity(items.len());
-    for item in items {
-        let line = &head.basket.lines[item.place];
-        let Some((rule, rate)) = rates.iter().find(|(index, _)| programme.rates[*index].when.line(line)) else { continue };
-        let matching: Vec<_> = multipliers.iter().filter(|(_, rule)| rule.when.line(line)).copied().collect();
-        plans.push((item, *rule, *rate, one_of_each_group(&matching)));
+impl<'a> Selling<'a> {
+    /// Awards and their sum; `None` on overflow.
+    fn earn(&self, room: Option<i64>, converted: &mut SmallVec<[(Currency, Ratio); 0]>) -> Option<(Vec<Award>, i64)> {
+        let plans = self.plans(converted);
+        let mut awards = self.exact::<i128>(&plans).or_else(|| self.exact::<I512>(&plans))?;
+        self.bonuses(&mut awards)?;
+        let given = awards.iter().try_fold(0_i64, |sum, award| sum.checked_add(award.points)).filter(|given| *given <= MAX_POINTS)?;
+        let mut left: Vec<i64> = awards.iter().map(|award| award.points).collect();
+        let capped = cap(&mut awards, &mut left, given, self.wallet.caps.purchase, Source::PurchaseCap(self.number));
+        let points = cap(&mut awards, &mut left, capped, room, Source::MemberCap(self.number));
+        Some((awards, points))
     }
 
-    // One denominator for all, the least that every figure is whole over: minor units, rates, multipliers, points tenders.
-    let (mut rate_den, mut factor_den, mut paid_den) = (W::of(1), W::of(1), W::of(1));
-    for (_, _, rate, chosen) in &plans {
-        rate_den = lcm(&rate_den, &W::of(rate.den))?;
-        let mut of_line = W::of(1);
-        for (_, rule) in chosen {
-            of_line = match programme.wallet.stacking {
-                Stacking::Additive => lcm(&of_line, &W::of(rule.factor.den))?,
-                Stacking::Compound => mul(&of_line, rule.factor.den)?,
-            };
-        }
-        factor_den = lcm(&factor_den, &of_line)?;
+    /// Of the candidates those of this wallet whose conditions on the head and on sums hold.
+    fn matching<R>(&self, candidates: &[u16], rules: &'a [R], of: impl Fn(&R) -> (u8, &Condition)) -> Vec<(u16, &'a R)> {
+        let found = candidates.iter().filter_map(|number| Some((*number, rules.get(usize::from(*number))?)));
+        let holds = |rule: &R| {
+            let (wallet, when) = of(rule);
+            wallet == self.number && self.matches(when)
+        };
+        found.filter(|(_, rule)| holds(rule)).collect()
     }
-    for paid in &worth.paid {
-        paid_den = lcm(&paid_den, &W::of(paid.of))?;
-    }
-    let scale = 10_i64.pow(programme.wallet.decimals.into());
-    let minor_den = W::of(10_i64.pow(head.basket.currency.exponent().into()));
-    let den = minor_den.checked_mul(&rate_den)?.checked_mul(&factor_den)?.checked_mul(&paid_den)?;
 
-    let mut shares: Vec<Share<W>> = Vec::with_capacity(items.len() * 2);
-    for (item, rule, rate, chosen) in plans {
-        // base · (unpaid share) · rate · 10^decimals / 10^exponent, over `den`.
-        let mut num = mul(&mul(&mul(&den, item.base)?, rate.num)?, scale)?;
-        num = num.div_rem(&mul(&minor_den, rate.den)?).0;
-        let mut left = num.clone();
-        for paid in worth.paid.iter().filter(|paid| paid.on[item.place]) {
-            let (part, _) = num.div_rem(&W::of(paid.of));
-            left = left.checked_sub(&mul(&part, paid.amount)?)?;
+    fn plans(&self, converted: &mut SmallVec<[(Currency, Ratio); 0]>) -> Vec<Plan<'a>> {
+        let basket = self.head.basket;
+        let bases = self.matching(&self.candidates.earn, &self.programme.earn, |rule: &BaseRule| (rule.wallet, &rule.when));
+        let multipliers = self.matching(&self.candidates.multipliers, &self.programme.multipliers, |rule: &Multiplier| (rule.wallet, &rule.when));
+        let rate = |rule: &BaseRule| self.programme.exchange(basket.currency, rule.currency, basket.occurred_at);
+        let mut plans = Vec::with_capacity(self.items.len());
+        for item in self.items {
+            let line = &basket.lines[item.place];
+            let mut on_line = bases.iter().filter(|(_, rule)| rule.when.line(line));
+            // Rule 7: those of the purchase's own currency first; only where there is none, the others by the rate of the day.
+            let own = on_line.clone().find(|(_, rule)| rule.currency == basket.currency).map(|found| (found, Ratio::ONE));
+            let Some(((number, rule), exchange)) = own.or_else(|| on_line.find_map(|found| Some((found, rate(found.1)?)))) else { continue };
+            if rule.currency != basket.currency && !converted.iter().any(|(currency, _)| *currency == rule.currency) {
+                converted.push((rule.currency, exchange));
+            }
+            let matching: Vec<_> = multipliers.iter().filter(|(_, rule)| rule.when.line(line)).copied().collect();
+            plans.push(Plan { item, rule: *number, rate: rule.points, exchange, multipliers: one_of_each_group(&matching) });
         }
-        if left <= W::zero() {
-            continue;
+        plans
+    }
+
+    fn exact<W: Wide>(&self, plans: &[Plan<'_>]) -> Option<Vec<Award>> {
+        // One denominator for all, the least that every figure is whole over: minor units, rates, multipliers, points tenders.
+        let (mut rate_den, mut factor_den, mut paid_den) = (W::of(1), W::of(1), W::of(1));
+        for plan in plans {
+            rate_den = lcm(&rate_den, &mul(&W::of(plan.rate.den), plan.exchange.den)?)?;
+            let mut of_line = W::of(1);
+            for (_, rule) in &plan.multipliers {
+                of_line = match self.wallet.stacking {
+                    Stacking::Additive => lcm(&of_line, &W::of(rule.factor.den))?,
+                    Stacking::Compound => mul(&of_line, rule.factor.den)?,
+                };
+            }
+            factor_den = lcm(&factor_den, &of_line)?;
         }
-        shares.push(Share { line: item.place, source: Source::Base(index16(rule)), num: left.clone() });
-        let mut stands = left.clone();
-        for (index, rule) in chosen {
-            let on = match programme.wallet.stacking {
-                Stacking::Additive => &left,
-                Stacking::Compound => &stands,
-            };
-            let (part, _) = mul(on, rule.factor.num - rule.factor.den)?.div_rem(&W::of(rule.factor.den));
-            stands = stands.checked_add(&part)?;
-            if part > W::zero() {
-                shares.push(Share { line: item.place, source: Source::Multiplier(index16(index)), num: part });
+        for paid in &self.worth.paid {
+            paid_den = lcm(&paid_den, &W::of(paid.of))?;
+        }
+        let scale = 10_i64.pow(self.wallet.decimals.into());
+        let minor_den = W::of(10_i64.pow(self.head.basket.currency.exponent().into()));
+        let den = minor_den.checked_mul(&rate_den)?.checked_mul(&factor_den)?.checked_mul(&paid_den)?;
+
+        let mut shares: Vec<Share<W>> = Vec::with_capacity(plans.len() * 2);
+        for plan in plans {
+            // base · (unpaid share) · exchange · rate · 10^decimals / 10^exponent, over `den`.
+            let mut num = mul(&mul(&mul(&mul(&den, plan.item.base)?, plan.rate.num)?, plan.exchange.num)?, scale)?;
+            num = num.div_rem(&mul(&mul(&minor_den, plan.rate.den)?, plan.exchange.den)?).0;
+            let mut left = num.clone();
+            for paid in self.worth.paid.iter().filter(|paid| paid.on[plan.item.place]) {
+                let (part, _) = num.div_rem(&W::of(paid.of));
+                left = left.checked_sub(&mul(&part, paid.amount)?)?;
+            }
+            if left <= W::zero() {
+                continue;
+            }
+            shares.push(Share { line: plan.item.place, source: Source::Base(plan.rule), num: left.clone() });
+            let mut stands = left.clone();
+            for (number, rule) in &plan.multipliers {
+                let on = match self.wallet.stacking {
+                    Stacking::Additive => &left,
+                    Stacking::Compound => &stands,
+                };
+                let (part, _) = mul(on, rule.factor.num - rule.factor.den)?.div_rem(&W::of(rule.factor.den));
+                stands = stands.checked_add(&part)?;
+                if part > W::zero() {
+                    shares.push(Share { line: plan.item.place, source: Source::Multiplier(*number), num: part });
+                }
             }
         }
+        deal(self.wallet, &shares, &den)
     }
-    deal(programme, shares, &den)
-}
 
-/// Rounds the sum once and deals it out (rule 1).
-fn deal<W: Wide>(programme: &Programme, shares: Vec<Share<W>>, den: &W) -> Option<Vec<Award>> {
-    let mut sum = W::zero();
-    for share in &shares {
-        sum = sum.checked_add(&share.num)?;
+    /// Head conditions and minimums: counts the lines that earn by rule 5, before points tenders, and of
+    /// them those that the condition's own categories or products name.
+    fn matches(&self, when: &Condition) -> bool {
+        if !when.head(self.head) {
+            return false;
+        }
+        if !when.has_minimum() {
+            return true;
+        }
+        let basket = self.head.basket;
+        let named = || self.items.iter().filter(|item| when.line(&basket.lines[item.place]));
+        let spent = when.min_spend.is_none_or(|(currency, least)| {
+            // In the rule's currency (rule 7), exactly; without a rate it is not met.
+            let sum: i128 = named().map(|item| i128::from(item.base)).sum();
+            let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
+            self.programme.exchange(basket.currency, currency, basket.occurred_at).is_some_and(|rate| {
+                sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency)
+            })
+        });
+        spent && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
     }
-    let total = round(&sum, den, programme.wallet.rounding)?;
-    let mut dealt = 0_i64;
-    let mut parts = Vec::with_capacity(shares.len());
-    for share in &shares {
-        let (floor, rest) = share.num.div_rem(den);
-        let floor = floor.to_i64()?;
-        dealt = dealt.checked_add(floor)?;
-        parts.push((floor, rest));
+
+    fn bonuses(&self, awards: &mut Vec<Award>) -> Option<()> {
+        let bonuses = self.matching(&self.candidates.bonuses, &self.programme.bonuses, |rule| (rule.wallet, &rule.when));
+        for (number, bonus) in bonuses {
+            let source = Source::Bonus(number);
+            let earns = |item: &&Item| item.unpaid && item.base > 0 && bonus.when.line(&self.head.basket.lines[item.place]);
+            let mut earning = self.items.iter().filter(earns);
+            if bonus.per_unit {
+                for item in earning {
+                    let points = bonus.points.checked_mul(item.units)?;
+                    if points > 0 {
+                        awards.push(Award { line: index16(item.place), source, points });
+                    }
+                }
+            } else if earning.next().is_some() {
+                awards.push(Award { line: WHOLE_BASKET, source, points: bonus.points });
+            }
+        }
+        Some(())
     }
-    // Shares stand in the order (place of the line, order of the rules): a stable sort keeps it for ties.
-    let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.sort_by(|a, b| parts[*b].1.cmp(&parts[*a].1));
-    for index in order.into_iter().take(usize::try_from(total.checked_sub(dealt)?).unwrap_or(0)) {
-        parts[index].0 += 1;
-    }
-    let awards = shares.iter().zip(parts).filter(|(_, (points, _))| *points > 0);
-    Some(awards.map(|(share, (points, _))| Award { line: index16(share.line), source: share.source, points }).collect())
 }
 
 /// Of an exclusive group only the largest factor, ties by id.
-fn one_of_each_group<'a>(matching: &[(usize, &'a Multiplier)]) -> Vec<(usize, &'a Multiplier)> {
+fn one_of_each_group<'a>(matching: &[(u16, &'a Multiplier)]) -> Vec<(u16, &'a Multiplier)> {
     let larger = |a: Ratio, b: Ratio| i128::from(a.num) * i128::from(b.den) > i128::from(b.num) * i128::from(a.den);
-    let mut chosen: Vec<(usize, &Multiplier)> = Vec::with_capacity(matching.len());
+    let mut chosen: Vec<(u16, &Multiplier)> = Vec::with_capacity(matching.len());
     for (index, rule) in matching {
         let rival = rule.group.as_ref().and_then(|group| chosen.iter().position(|(_, other)| other.group.as_ref() == Some(group)));
         match rival {
@@ -246,75 +344,6 @@ fn one_of_each_group<'a>(matching: &[(usize, &'a Multiplier)]) -> Vec<(usize, &'
     }
     chosen.sort_by_key(|(index, _)| *index);
     chosen
-}
-
-/// Head conditions and minimums: counts the lines that earn by rule 5, before points tenders, and of
-/// them those that the condition's own categories or products name.
-fn matches(when: &Condition, head: &Head<'_>, items: &[Item]) -> bool {
-    if !when.head(head) {
-        return false;
-    }
-    if !when.has_minimum() {
-        return true;
-    }
-    let named = || items.iter().filter(|item| when.line(&head.basket.lines[item.place]));
-    // A minimum in another currency needs a rate (rule 7), which this version does not have: not met.
-    let spent = when.min_spend.is_none_or(|(currency, least)| currency == head.basket.currency && named().map(|item| item.base).sum::<i64>() >= least);
-    spent && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
-}
-
-fn bonuses(programme: &Programme, head: &Head<'_>, items: &[Item], awards: &mut Vec<Award>) -> Option<()> {
-    for (index, bonus) in programme.bonuses.iter().enumerate() {
-        if !matches(&bonus.when, head, items) {
-            continue;
-        }
-        let source = Source::Bonus(index16(index));
-        let mut earning = items.iter().filter(|item| item.unpaid && item.base > 0 && bonus.when.line(&head.basket.lines[item.place]));
-        if bonus.per_unit {
-            for item in earning {
-                let points = bonus.points.checked_mul(item.units)?;
-                if points > 0 {
-                    awards.push(Award { line: index16(item.place), source, points });
-                }
-            }
-        } else if earning.next().is_some() {
-            awards.push(Award { line: WHOLE_BASKET, source, points: bonus.points });
-        }
-    }
-    Some(())
-}
-
-/// Cuts what was added last first: bonuses, multipliers, base, each from the last line. What is cut
-/// stands beside what it was cut from, so that the awards of a line still add up. `left`: what earlier
-/// caps have left of each award.
-fn cap(awards: &mut Vec<Award>, left: &mut Vec<i64>, points: i64, room: Option<i64>, source: Source) -> i64 {
-    let Some(room) = room.map(|room| room.max(0)).filter(|room| points > *room) else { return points };
-    let layer = |award: &Award| match award.source {
-        Source::Bonus(_) => 0,
-        Source::Multiplier(_) => 1,
-        Source::Base(_) | Source::PurchaseCap | Source::MemberCap => 2,
-    };
-    let mut order: Vec<usize> = (0..awards.len()).filter(|i| left[*i] > 0).collect();
-    // Within a layer from the last line; of one line, the rule added last.
-    order.sort_by_key(|i| (layer(&awards[*i]), std::cmp::Reverse((awards[*i].line, *i))));
-    let mut excess = points - room;
-    let mut cuts: Vec<Award> = Vec::new();
-    for index in order {
-        let cut = excess.min(left[index]);
-        if cut == 0 {
-            break;
-        }
-        left[index] -= cut;
-        excess -= cut;
-        let line = awards[index].line;
-        match cuts.iter_mut().find(|earlier| earlier.line == line) {
-            Some(earlier) => earlier.points -= cut,
-            None => cuts.push(Award { line, source, points: -cut }),
-        }
-    }
-    left.extend(cuts.iter().map(|_| 0));
-    awards.append(&mut cuts);
-    room
 }
 
 /// Lines and rules are bounded far below this by the basket's and the programme's limits.

@@ -33,6 +33,8 @@ pub enum Kind {
     Delivery,
     /// A reversal.
     Reversal,
+    /// A transfer.
+    Transfer,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Adjustment => "adj_",
             Self::Delivery => "del_",
             Self::Reversal => "rev_",
+            Self::Transfer => "trf_",
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`number`], [`time`], [`ids`] | exact decimals and fractions, zones and periods, names of things |
 //! | [`basket`] | what a till sends: lines, discounts, tenders, and what each line comes to |
 //! | [`programme`] | the compiled programme; [`compile`] makes it, with findings |
+//! | [`rules`] | the conditions of rules, and the index that finds those that may match |
 //! | [`earn`] | base, multipliers, bonuses, caps, exact to the last fraction |
 //! | [`wallet`] | lots, holds, debt, `owed`: the fold of the events |
 //! | [`tier`], [`keys`] | the tier's metric and its periods; which request was answered by which record |
@@ -26,6 +27,7 @@ pub mod member;
 pub mod number;
 pub mod programme;
 pub mod record;
+pub mod rules;
 pub mod rejection;
 pub mod tier;
 pub mod time;

@@ -1,8 +1,10 @@
 //! A member: the fold of its records, and what reads may see of it.
 
+use smallvec::SmallVec;
+
 use crate::keys::{KeyIndex, KeyKind};
 use crate::programme::Programme;
-use crate::record::{Alias, Back, Body, Event, Figures, HoldEnd, Record};
+use crate::record::{Alias, Back, Body, Event, Figures, HoldEnd, Movement, Record};
 use crate::tier::Tier;
 use crate::time::{DAY_MS, Day, Millis};
 use crate::wallet::Wallet;
@@ -26,10 +28,11 @@ pub struct Member {
     /// Programme version of the last record.
     pub programme: u32,
     pub aliases: Vec<Holding>,
-    pub wallet: Wallet,
+    /// By their place in the programme; those beyond the last are empty.
+    pub wallets: SmallVec<[Wallet; 1]>,
     pub tier: Tier,
-    /// First day of a period → points that count for the member's cap.
-    pub room: Vec<(Day, i64)>,
+    /// Wallet, first day of a period → points that count for the member's cap.
+    pub room: Vec<(u8, Day, i64)>,
     /// Natural keys and transaction ids.
     pub keys: KeyIndex,
     /// `Idempotency-Key`s.
@@ -76,10 +79,24 @@ impl Member {
         self.ended_holds.iter().any(|(seq, _)| u64::from(*seq) == hold)
     }
 
+    /// Figures of a wallet.
+    #[must_use]
+    pub fn figures(&self, wallet: u8) -> Figures {
+        self.wallets.get(usize::from(wallet)).map_or(Figures::default(), |wallet| wallet.figures)
+    }
+
+    fn wallet_mut(&mut self, wallet: u8) -> &mut Wallet {
+        let place = usize::from(wallet);
+        if self.wallets.len() <= place {
+            self.wallets.resize_with(place + 1, Wallet::default);
+        }
+        &mut self.wallets[place]
+    }
+
     /// When something comes about by itself.
     #[must_use]
     pub fn next_due(&self, programme: &Programme) -> Millis {
-        self.wallet.next_due().min(self.tier.next_review(&programme.tiers, &programme.zone))
+        self.wallets.iter().map(Wallet::next_due).min().unwrap_or(crate::time::NEVER).min(self.tier.next_review(&programme.tiers, &programme.zone))
     }
 
     /// Which record says how a sale stands, if something came back of it.
@@ -130,7 +147,10 @@ impl Member {
                     self.stands(back);
                 }
             }
-            Body::HoldPlaced { expires_at, .. } => self.wallet.open_hold(self.seq, *expires_at),
+            Body::HoldPlaced { wallet, expires_at, .. } => {
+                let seq = self.seq;
+                self.wallet_mut(*wallet).open_hold(seq, *expires_at);
+            }
             Body::Returned(returned) => {
                 for fingerprint in returned.asked.keys.fingerprints(returned.asked.kind) {
                     self.keys.insert(fingerprint, self.seq, record.at);
@@ -149,26 +169,30 @@ impl Member {
                     held.until.get_or_insert(record.at);
                 }
             }
-            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } => {}
+            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
         }
         for event in &record.events {
-            self.wallet.apply(self.seq, event);
             self.tier.apply(event);
-            if let Event::HoldEnded { hold, end: end @ (HoldEnd::Confirmed | HoldEnd::Cancelled) } = event {
-                self.ended_holds.push((*hold, *end));
-            }
-            if let Event::RoomUsed { period, points } = event {
-                match self.room.iter_mut().find(|(day, _)| day == period) {
-                    Some((_, used)) => *used += points,
-                    None => self.room.push((*period, *points)),
+            match event {
+                Event::Points(wallet, movement) => {
+                    let seq = self.seq;
+                    self.wallet_mut(*wallet).apply(seq, movement);
+                    if let Movement::HoldEnded { hold, end: end @ (HoldEnd::Confirmed | HoldEnd::Cancelled) } = movement {
+                        self.ended_holds.push((*hold, *end));
+                    }
                 }
+                Event::RoomUsed { wallet, period, points } => match self.room.iter_mut().find(|(of, day, _)| of == wallet && day == period) {
+                    Some((_, _, used)) => *used += points,
+                    None => self.room.push((*wallet, *period, *points)),
+                },
+                Event::Metric { .. } | Event::Visit { .. } | Event::TierChanged { .. } | Event::TierReviewed { .. } => {}
             }
         }
         if record.at - self.tidied_at >= TIDY_EVERY {
             self.tidied_at = record.at;
-            self.wallet.forget(record.at);
-            let newest = self.room.iter().map(|(day, _)| *day).max().unwrap_or_default();
-            self.room.retain(|(day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));
+            self.wallets.iter_mut().for_each(|wallet| wallet.forget(record.at));
+            let newest = self.room.iter().map(|(_, day, _)| *day).max().unwrap_or_default();
+            self.room.retain(|(_, day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));
         }
     }
 }
@@ -182,7 +206,8 @@ fn short(seq: u64) -> u32 {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct View {
     pub seq: u64,
-    pub figures: Figures,
+    /// By wallet.
+    pub figures: SmallVec<[Figures; 1]>,
     pub tier: u8,
     /// First day of the tier's period, its metric, and its last day.
     pub tier_period: Day,
@@ -202,7 +227,7 @@ impl View {
         let next = member.tier.next(&programme.tiers, period);
         Self {
             seq: member.seq,
-            figures: member.wallet.figures,
+            figures: programme.numbers().map(|wallet| member.figures(wallet)).collect(),
             tier: member.tier.level,
             tier_period: period,
             tier_metric: member.tier.sum(&programme.tiers, period, &[]),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::Text;
-use crate::basket::{Basket, Line};
+use crate::basket::Line;
 use crate::number::{Currency, Ratio, Rounding};
-use crate::time::{Day, Millis, Moment, Period, RoundUp};
+use crate::rules::{Condition, RuleIndex};
+use crate::time::{Millis, Moment, Period, RoundUp};
 
 /// One immutable version.
 #[derive(Clone, Debug)]
@@ -23,14 +24,19 @@ pub struct Programme {
     pub stores: BTreeMap<Text, TimeZone>,
     /// An unknown store is told to the caller.
     pub notice_unknown_stores: bool,
-    pub wallet: WalletRules,
+    /// The first is the one meant when none is named. A later version only adds to them: a wallet goes by its place.
+    pub wallets: Vec<WalletRules>,
+    /// Between a member's own wallets.
+    pub transfers: Vec<TransferRate>,
+    /// Newest first.
+    pub rates_of_exchange: Vec<ExchangeRate>,
     pub excluded: Vec<Text>,
     /// By `(priority desc, id asc)`.
-    pub rates: Vec<BaseRule>,
+    pub earn: Vec<BaseRule>,
     /// By `(priority desc, id asc)`.
     pub multipliers: Vec<Multiplier>,
     pub bonuses: Vec<Bonus>,
-    pub caps: Caps,
+    pub index: Index,
     pub tiers: TierRules,
     pub aliases: BTreeMap<Text, UnknownAlias>,
     pub holds: HoldRules,
@@ -45,6 +51,8 @@ pub struct Programme {
 #[derive(Clone, Debug)]
 pub struct PendingRule {
     pub id: Text,
+    /// `None`: of every wallet.
+    pub wallet: Option<u8>,
     pub priority: i32,
     pub unlock: UnlockRule,
     pub when: Condition,
@@ -85,6 +93,25 @@ pub struct WalletRules {
     pub values: BTreeMap<Currency, Ratio>,
     /// Days that released points whose expiry has passed live on; 0 = none (rule 12).
     pub grace_days: i32,
+    pub caps: Caps,
+}
+
+/// What points of one wallet come to in another (rule 15).
+#[derive(Clone, Copy, Debug)]
+pub struct TransferRate {
+    pub from: u8,
+    pub to: u8,
+    /// Whole points of the other for one whole point.
+    pub rate: Ratio,
+}
+
+/// What one whole unit of a currency comes to in another, from an instant on (rule 7).
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeRate {
+    pub from: Currency,
+    pub to: Currency,
+    pub rate: Ratio,
+    pub since: Millis,
 }
 
 /// When points expire.
@@ -106,10 +133,19 @@ pub enum Stacking {
     Compound,
 }
 
+/// Where the rules are found that may match a basket.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    pub earn: RuleIndex,
+    pub multipliers: RuleIndex,
+    pub bonuses: RuleIndex,
+}
+
 /// A base rule: points per whole unit of the currency.
 #[derive(Clone, Debug)]
 pub struct BaseRule {
     pub id: Text,
+    pub wallet: u8,
     pub priority: i32,
     pub currency: Currency,
     pub points: Ratio,
@@ -121,6 +157,7 @@ pub struct BaseRule {
 #[derive(Clone, Debug)]
 pub struct Multiplier {
     pub id: Text,
+    pub wallet: u8,
     pub priority: i32,
     pub factor: Ratio,
     /// Of one group only the largest counts.
@@ -133,6 +170,7 @@ pub struct Multiplier {
 #[derive(Clone, Debug)]
 pub struct Bonus {
     pub id: Text,
+    pub wallet: u8,
     pub points: i64,
     pub per_unit: bool,
     pub when: Condition,
@@ -144,28 +182,6 @@ pub struct Bonus {
 pub struct Caps {
     pub purchase: Option<i64>,
     pub member: Option<(Period, i64)>,
-}
-
-/// Typed conditions; an empty list or `None` is no condition.
-#[derive(Clone, Debug, Default)]
-pub struct Condition {
-    // of the line
-    pub categories: Vec<Text>,
-    pub skus: Vec<Text>,
-    pub brands: Vec<Text>,
-    // of the head
-    pub stores: Vec<Text>,
-    pub channels: Vec<Text>,
-    pub tiers: Vec<u8>,
-    /// Monday = 0.
-    pub weekdays: Vec<i8>,
-    pub customer_groups: Vec<Text>,
-    pub not_customer_groups: Vec<Text>,
-    /// `[start, end)`; local times are those of the store's zone.
-    pub from: Option<Moment>,
-    pub until: Option<Moment>,
-    pub min_spend: Option<(Currency, i64)>,
-    pub min_quantity: Option<i64>,
 }
 
 /// The tier ladder.
@@ -190,7 +206,8 @@ pub struct Level {
 /// What carries a tier (rule 21).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Metric {
-    Points,
+    /// Earned in a wallet.
+    Points(u8),
     /// Minor units of one currency.
     Spend(Currency),
     Visits,
@@ -258,76 +275,65 @@ impl Programme {
         self.stores.get(store).unwrap_or(&self.zone)
     }
 
+    /// The wallets by their places.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+        (0_u8..).take(self.wallets.len())
+    }
+
+    /// A wallet's place, by its id; the first's when none is named.
+    #[must_use]
+    pub fn wallet_number(&self, id: &str) -> Option<u8> {
+        if id.is_empty() { Some(0) } else { self.numbers().zip(&self.wallets).find(|(_, wallet)| wallet.id == id).map(|(number, _)| number) }
+    }
+
+    /// The rules of a wallet; those of the first, for one that this version does not have yet.
+    #[must_use]
+    pub fn wallet(&self, number: u8) -> &WalletRules {
+        self.wallets.get(usize::from(number)).unwrap_or(&self.wallets[0])
+    }
+
+    /// The rate in force at an instant (rule 7); one between a currency and itself.
+    #[must_use]
+    pub fn exchange(&self, from: Currency, to: Currency, at: Millis) -> Option<Ratio> {
+        if from == to {
+            return Some(Ratio { num: 1, den: 1 });
+        }
+        self.rates_of_exchange.iter().find(|rate| rate.from == from && rate.to == to && rate.since <= at).map(|rate| rate.rate)
+    }
+
     /// Points → money: floors to the minor unit (rule 13). `None` when the wallet has no value there, or on overflow.
     #[must_use]
-    pub fn money(&self, points: i64, currency: Currency) -> Option<i64> {
-        let value = self.wallet.values.get(&currency)?;
+    pub fn money(&self, wallet: u8, points: i64, currency: Currency) -> Option<i64> {
+        let wallet = self.wallet(wallet);
+        let value = wallet.values.get(&currency)?;
         let num = i128::from(points).checked_mul(i128::from(value.num))?.checked_mul(10_i128.pow(currency.exponent().into()))?;
-        let den = i128::from(value.den) * 10_i128.pow(self.wallet.decimals.into());
+        let den = i128::from(value.den) * 10_i128.pow(wallet.decimals.into());
         i64::try_from(num / den).ok()
     }
 
     /// Money → points: ceils (rule 13).
     #[must_use]
-    pub fn points(&self, amount: i64, currency: Currency) -> Option<i64> {
-        let value = self.wallet.values.get(&currency)?;
-        let num = i128::from(amount).checked_mul(i128::from(value.den))?.checked_mul(10_i128.pow(self.wallet.decimals.into()))?;
+    pub fn points(&self, wallet: u8, amount: i64, currency: Currency) -> Option<i64> {
+        let wallet = self.wallet(wallet);
+        let value = wallet.values.get(&currency)?;
+        let num = i128::from(amount).checked_mul(i128::from(value.den))?.checked_mul(10_i128.pow(wallet.decimals.into()))?;
         let den = i128::from(value.num) * 10_i128.pow(currency.exponent().into());
         i64::try_from(num.checked_add(den - 1)? / den).ok()
+    }
+
+    /// With its base rules only: no multipliers, no bonuses, no caps.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut bare = Self { multipliers: Vec::new(), bonuses: Vec::new(), ..self.clone() };
+        bare.index.multipliers = RuleIndex::default();
+        bare.index.bonuses = RuleIndex::default();
+        bare.wallets.iter_mut().for_each(|wallet| wallet.caps = Caps::default());
+        bare
     }
 
     /// Whether a line can earn here (rule 5): its kind does and its category is not excluded.
     #[must_use]
     pub fn earns(&self, line: &Line) -> bool {
-        line.kind.earns() && !self.excluded.iter().any(|prefix| within(prefix, &line.category))
+        line.kind.earns() && !self.excluded.iter().any(|prefix| crate::rules::within(prefix, &line.category))
     }
-}
-
-/// What of a sale the head conditions look at.
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    pub basket: &'a Basket,
-    /// The store's.
-    pub zone: &'a TimeZone,
-    /// In that zone.
-    pub day: Day,
-    /// Held before the sale.
-    pub tier: u8,
-}
-
-impl Condition {
-    /// The conditions of the head that need no sum over lines.
-    #[must_use]
-    pub fn head(&self, head: &Head<'_>) -> bool {
-        let basket = head.basket;
-        let any = |list: &[Text], value: &str| list.is_empty() || list.iter().any(|item| **item == *value);
-        any(&self.stores, &basket.store)
-            && any(&self.channels, &basket.channel)
-            && any(&self.customer_groups, &basket.customer_group)
-            && (self.not_customer_groups.is_empty() || !any(&self.not_customer_groups, &basket.customer_group))
-            && (self.tiers.is_empty() || self.tiers.contains(&head.tier))
-            && (self.weekdays.is_empty() || self.weekdays.contains(&head.day.date().weekday().to_monday_zero_offset()))
-            && self.from.is_none_or(|from| basket.occurred_at >= from.start(head.zone))
-            && self.until.is_none_or(|until| basket.occurred_at < until.end(head.zone))
-    }
-
-    /// The conditions of one line.
-    #[must_use]
-    pub fn line(&self, line: &Line) -> bool {
-        (self.categories.is_empty() || self.categories.iter().any(|prefix| within(prefix, &line.category)))
-            && (self.skus.is_empty() || self.skus.contains(&line.sku))
-            && (self.brands.is_empty() || self.brands.contains(&line.brand))
-    }
-
-    /// Whether a sum over lines is asked for.
-    #[must_use]
-    pub fn has_minimum(&self) -> bool {
-        self.min_spend.is_some() || self.min_quantity.is_some()
-    }
-}
-
-/// Whether `category` is `prefix` or lies below it: `produce` holds `produce/potatoes`.
-#[must_use]
-pub fn within(prefix: &str, category: &str) -> bool {
-    category.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

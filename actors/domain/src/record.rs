@@ -10,7 +10,7 @@ use crate::command::Return;
 use crate::earn::Award;
 use crate::ids::LotId;
 use crate::keys::Keys;
-use crate::number::{Currency, Decimal};
+use crate::number::{Currency, Decimal, Ratio};
 use crate::time::{Day, Millis};
 
 /// One record: a sequence number, a frame. The answer, the stream's events and the statement's line
@@ -25,7 +25,8 @@ pub struct Record {
     pub header: u128,
     pub body: Body,
     pub events: Vec<Event>,
-    pub after: Figures,
+    /// Of the first wallet, and of each other one that this record touched.
+    pub after: SmallVec<[(u8, Figures); 1]>,
     /// Tier held after it.
     pub tier: u8,
 }
@@ -35,16 +36,18 @@ pub struct Record {
 pub enum Body {
     Enrolled { aliases: Vec<Alias>, day: Day },
     Purchased(Box<Sale>),
-    HoldPlaced { points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
-    HoldConfirmed { hold: u64, points: i64, asked: Option<i64> },
+    HoldPlaced { wallet: u8, points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
+    HoldConfirmed { wallet: u8, hold: u64, points: i64, asked: Option<i64> },
     HoldCancelled { hold: u64 },
-    Redeemed { points: i64, currency: Option<Currency>, value: i64, asked: Asked },
-    Adjusted { points: i64, reason: Text, allow_debt: bool, write_off: bool },
+    Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked },
+    Adjusted { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Returned(Box<Returned>),
-    /// Without a receipt: `claimed` by today's base rule, of which `taken` was there.
-    BlindReturned { basket: Arc<Basket>, keys: Keys, claimed: i64, taken: i64 },
+    /// Without a receipt: what today's base rules claim, and what of it was there.
+    BlindReturned { basket: Arc<Basket>, keys: Keys, taken: SmallVec<[Taken; 1]> },
     Delivered { sale: u64, lines: Vec<u16>, asked: Vec<Text> },
-    Reversed { redemption: u64, points: i64 },
+    Reversed { wallet: u8, redemption: u64, points: i64 },
+    /// From one of the member's wallets to another, at the rate of the programme version.
+    Transferred { from: u8, to: u8, points: i64, received: i64 },
     AliasAdded { alias: Alias },
     AliasRemoved { kind: Text, hash: u128 },
 }
@@ -63,13 +66,29 @@ pub struct Back {
     pub sale: u64,
     /// Net and quantity that came back now, by place of the line.
     pub lines: Vec<(u16, i64, Decimal)>,
+    /// Of each wallet that the sale touched.
+    pub wallets: SmallVec<[Claim; 1]>,
+    pub left: SaleLeft,
+}
+
+/// What a return took from one wallet, and what it gave back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    pub wallet: u8,
     /// Points claimed now.
     pub claimed: i64,
     /// Points that the sale had burned and that came back now.
     pub restored: i64,
     /// Of the claim, what nothing met: owed by the sale.
     pub unmet: i64,
-    pub left: SaleLeft,
+}
+
+/// What a return without a receipt took from one wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    pub wallet: u8,
+    pub claimed: i64,
+    pub taken: i64,
 }
 
 /// A sale after what has come back of it.
@@ -77,12 +96,19 @@ pub struct Back {
 pub struct SaleLeft {
     /// Net and quantity left, of the lines that are not whole any more.
     pub lines: Vec<(u16, i64, Decimal)>,
+    pub wallets: SmallVec<[Left; 1]>,
+    /// What it still counts for the tier, unless that is visits.
+    pub metric: i64,
+}
+
+/// What a sale still is for one wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Left {
+    pub wallet: u8,
     /// Points it still gives.
     pub kept: i64,
     /// Points restored so far.
     pub restored: i64,
-    /// What it still counts for the tier, unless that is visits.
-    pub metric: i64,
 }
 
 /// How much a hold or redemption asked for.
@@ -110,25 +136,44 @@ pub struct Sale {
     pub programme: u32,
     /// What the sale found: a return sees the same.
     pub tier: u8,
-    pub room: Option<i64>,
-    /// First day of the period whose cap it used.
-    pub cap_period: Day,
     /// First day of the tier period it counts for.
     pub tier_period: Day,
     /// Day in the store's zone.
     pub day: Day,
     pub awards: Vec<Award>,
-    pub earned: i64,
-    /// Of those, not yet unlocked.
-    pub pending: i64,
+    /// Of each wallet that it touched.
+    pub shares: SmallVec<[Share; 1]>,
+    /// Rates at which it was converted, by the currency of the rules.
+    pub converted: SmallVec<[(Currency, Ratio); 0]>,
     /// What it counted for the tier.
     pub metric: i64,
     pub standing: Standing,
-    /// Points burned by its tenders.
-    pub burned: i64,
     /// What its lines of kind return gave back of earlier sales.
     pub exchanged: Vec<Back>,
     pub notices: SmallVec<[Notice; 2]>,
+}
+
+/// What a sale was for one wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    pub wallet: u8,
+    pub earned: i64,
+    /// Of those, not yet unlocked.
+    pub pending: i64,
+    /// Points burned by its tenders.
+    pub burned: i64,
+    /// Room that the member's cap of the period had for it.
+    pub room: Option<i64>,
+    /// First day of that period.
+    pub cap_period: Day,
+}
+
+impl Sale {
+    /// What it was for a wallet; nothing when it did not touch it.
+    #[must_use]
+    pub fn share(&self, wallet: u8) -> Option<&Share> {
+        self.shares.iter().find(|share| share.wallet == wallet)
+    }
 }
 
 /// How far the member has come in the tier period of now, the sale included.
@@ -167,9 +212,25 @@ pub enum Unlock {
     LastLine { not_before: Millis, deadline: Millis },
 }
 
-/// One movement or change. Each names the lots it touches (INV-3).
+/// One change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
+    /// Of points in a wallet, by its place in the programme.
+    Points(u8, Movement),
+    /// Room of the member's cap used in a period; negative: freed by a return.
+    RoomUsed { wallet: u8, period: Day, points: i64 },
+    /// The tier's metric of a period.
+    Metric { period: Day, amount: i64 },
+    /// Sales with something kept, on one store day.
+    Visit { day: Day, store: u32, count: i32 },
+    TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
+    /// The end of a period was looked at: reviews go on from this period.
+    TierReviewed { period: Day },
+}
+
+/// Points that moved in a wallet. Each names the lots it touches (INV-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Movement {
     /// A new lot; pending when it has an unlock.
     Issued { lot: LotId, points: i64, unlock: Option<Unlock>, activated_at: Millis, expires_at: Millis },
     /// Pending points became active.
@@ -212,15 +273,10 @@ pub enum Event {
     AdjustedDown { lot: LotId, points: i64 },
     /// Rolling expiry moved every lot to at least this.
     ExpiryMoved { expires_at: Millis },
-    /// Room of the member's cap used in a period; negative: freed by a return.
-    RoomUsed { period: Day, points: i64 },
-    /// The tier's metric of a period.
-    Metric { period: Day, amount: i64 },
-    /// Sales with something kept, on one store day.
-    Visit { day: Day, store: u32, count: i32 },
-    TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
-    /// The end of a period was looked at: reviews go on from this period.
-    TierReviewed { period: Day },
+    /// Given to another wallet.
+    Sent { lot: LotId, points: i64 },
+    /// A new lot, from another wallet.
+    Received { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
 }
 
 /// How a hold ended.
@@ -240,47 +296,43 @@ pub enum TierWhy {
 }
 
 impl Figures {
-    /// Folds one event in. Total: figures saturate, and the invariants say they never have to.
-    pub fn apply(&mut self, event: &Event) {
+    /// Folds one movement in. Total: figures saturate, and the invariants say they never have to.
+    pub fn apply(&mut self, movement: &Movement) {
         let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
-        match *event {
-            Event::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
-            Event::Issued { points, unlock: None, .. } | Event::Reinstated { points, .. } => add(&mut self.available, points),
-            Event::Activated { points, .. } => {
+        match *movement {
+            Movement::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
+            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Received { points, .. } => add(&mut self.available, points),
+            Movement::Activated { points, .. } => {
                 add(&mut self.pending, -points);
                 add(&mut self.available, points);
             }
-            Event::Spent { points, .. }
-            | Event::Expired { points, .. }
-            | Event::ClawedBack { points, pending: false, .. }
-            | Event::OwedMet { points, .. }
-            | Event::AdjustedDown { points, .. } => add(&mut self.available, -points),
-            Event::ClawedBack { points, pending: true, .. } | Event::Lapsed { points, .. } => add(&mut self.pending, -points),
-            Event::Held { points, .. } => {
+            Movement::Spent { points, .. }
+            | Movement::Expired { points, .. }
+            | Movement::ClawedBack { points, pending: false, .. }
+            | Movement::OwedMet { points, .. }
+            | Movement::AdjustedDown { points, .. }
+            | Movement::Sent { points, .. } => add(&mut self.available, -points),
+            Movement::ClawedBack { points, pending: true, .. } | Movement::Lapsed { points, .. } => add(&mut self.pending, -points),
+            Movement::Held { points, .. } => {
                 add(&mut self.available, -points);
                 add(&mut self.held, points);
             }
-            Event::Released { points, .. } => {
+            Movement::Released { points, .. } => {
                 add(&mut self.held, -points);
                 add(&mut self.available, points);
             }
-            Event::HeldSpent { points, .. } => add(&mut self.held, -points),
-            Event::DebtRaised { points } | Event::RepaymentUndone { points, .. } => add(&mut self.debt, points),
-            Event::DebtRepaid { points, .. } => {
+            Movement::HeldSpent { points, .. } => add(&mut self.held, -points),
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => add(&mut self.debt, points),
+            Movement::DebtRepaid { points, .. } => {
                 add(&mut self.available, -points);
                 add(&mut self.debt, -points);
             }
-            Event::DebtWrittenOff { points } => add(&mut self.debt, -points),
-            Event::Rescheduled { .. }
-            | Event::HoldEnded { .. }
-            | Event::ExpiredCounted { .. }
-            | Event::OwedRaised { .. }
-            | Event::ExpiryMoved { .. }
-            | Event::RoomUsed { .. }
-            | Event::Metric { .. }
-            | Event::Visit { .. }
-            | Event::TierChanged { .. }
-            | Event::TierReviewed { .. } => {}
+            Movement::DebtWrittenOff { points } => add(&mut self.debt, -points),
+            Movement::Rescheduled { .. }
+            | Movement::HoldEnded { .. }
+            | Movement::ExpiredCounted { .. }
+            | Movement::OwedRaised { .. }
+            | Movement::ExpiryMoved { .. } => {}
         }
     }
 }

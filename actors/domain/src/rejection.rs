@@ -107,6 +107,10 @@ codes! {
     Overflow = "overflow", Content;
     /// A type of alias that the programme does not know.
     UnknownAliasType = "unknown_alias_type", Content;
+    /// The programme has no rate between these wallets.
+    NoTransferRate = "no_transfer_rate", Content;
+    /// A wallet that the programme does not have.
+    UnknownWallet = "unknown_wallet", Content;
     /// This version does not do it.
     NotSupported = "not_supported", Content;
     /// The record would be larger than 64 KiB.

@@ -1,4 +1,4 @@
-//! Lots, holds, `owed`: the fold of the events that move points.
+//! Lots, holds, `owed`: the fold of the movements.
 //!
 //! Three places for a lot. `live`: active, with points that nothing holds, in the order of spending
 //! (rule 11), so that its first is the next to expire. `waiting`: pending. `rest`: spent, expired or
@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::ids::LotId;
-use crate::record::{Event, Figures, HoldEnd, Unlock};
+use crate::record::{Figures, HoldEnd, Movement, Unlock};
 use crate::time::{DAY_MS, Millis, NEVER};
 
 /// Points with one expiry.
@@ -102,30 +102,30 @@ impl Wallet {
         rest.or_else(|| self.live.iter().find(|lot| lot.id == id)).or_else(|| self.waiting.iter().map(|(lot, _)| lot).find(|lot| lot.id == id))
     }
 
-    /// Folds one event in. `seq` is the record's number. Total.
-    pub fn apply(&mut self, seq: u64, event: &Event) {
-        self.figures.apply(event);
-        match *event {
-            Event::Issued { lot, points, unlock, activated_at, expires_at } => {
+    /// Folds one movement in. `seq` is the record's number. Total.
+    pub fn apply(&mut self, seq: u64, movement: &Movement) {
+        self.figures.apply(movement);
+        match *movement {
+            Movement::Issued { lot, points, unlock, activated_at, expires_at } => {
                 let lot = Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 };
                 match unlock {
                     Some(unlock) => self.waiting.push((lot, unlock)),
                     None => self.place(lot),
                 }
             }
-            Event::Activated { lot, activated_at, expires_at, .. } => {
+            Movement::Activated { lot, activated_at, expires_at, .. } => {
                 if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
                     let (lot, _) = self.waiting.remove(at);
                     self.place(Lot { activated_at, expires_at, ..lot });
                 }
             }
-            Event::Rescheduled { lot, unlock } => {
+            Movement::Rescheduled { lot, unlock } => {
                 if let Some(waiting) = self.waiting.iter_mut().find(|(waiting, _)| waiting.id == lot) {
                     waiting.1 = unlock;
                 }
             }
-            Event::Spent { lot, points, .. } | Event::AdjustedDown { lot, points } => self.change(lot, |lot| lot.left -= points),
-            Event::Held { lot, points } => {
+            Movement::Spent { lot, points, .. } | Movement::AdjustedDown { lot, points } | Movement::Sent { lot, points } => self.change(lot, |lot| lot.left -= points),
+            Movement::Held { lot, points } => {
                 self.change(lot, |lot| lot.held += points);
                 let seq = u32::try_from(seq).unwrap_or(u32::MAX);
                 if let Some(hold) = self.holds.iter_mut().find(|hold| hold.seq == seq) {
@@ -133,37 +133,37 @@ impl Wallet {
                     hold.lots.push((lot, points));
                 }
             }
-            Event::HeldSpent { hold, lot, points, .. } => {
+            Movement::HeldSpent { hold, lot, points, .. } => {
                 self.unhold(hold, lot, points);
                 self.change(lot, |lot| {
                     lot.held -= points;
                     lot.left -= points;
                 });
             }
-            Event::Released { hold, lot, points } => {
+            Movement::Released { hold, lot, points } => {
                 self.unhold(hold, lot, points);
                 self.change(lot, |lot| lot.held -= points);
             }
-            Event::HoldEnded { hold, end: HoldEnd::Confirmed | HoldEnd::Cancelled | HoldEnd::Expired } => self.holds.retain(|open| open.seq != hold),
-            Event::Expired { lot, points, .. } => self.change(lot, |lot| {
+            Movement::HoldEnded { hold, end: HoldEnd::Confirmed | HoldEnd::Cancelled | HoldEnd::Expired } => self.holds.retain(|open| open.seq != hold),
+            Movement::Expired { lot, points, .. } => self.change(lot, |lot| {
                 lot.left -= points;
                 lot.expired += points;
             }),
-            Event::ClawedBack { lot, points, pending: true } => {
+            Movement::ClawedBack { lot, points, pending: true } => {
                 for (waiting, _) in self.waiting.iter_mut().filter(|(waiting, _)| waiting.id == lot) {
                     waiting.left -= points;
                 }
                 self.waiting.retain(|(waiting, _)| waiting.id != lot || waiting.left > 0);
             }
-            Event::Lapsed { lot, points } => {
+            Movement::Lapsed { lot, points } => {
                 if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
                     let (lot, _) = self.waiting.remove(at);
                     self.place(Lot { left: lot.left - points, expired: points, ..lot });
                 }
             }
-            Event::ClawedBack { lot, points, pending: false } => self.change(lot, |lot| lot.left -= points),
-            Event::ExpiredCounted { lot, points } => self.change(lot, |lot| lot.expired -= points),
-            Event::Reinstated { lot, points, activated_at, expires_at } => {
+            Movement::ClawedBack { lot, points, pending: false } => self.change(lot, |lot| lot.left -= points),
+            Movement::ExpiredCounted { lot, points } => self.change(lot, |lot| lot.expired -= points),
+            Movement::Reinstated { lot, points, activated_at, expires_at } => {
                 if self.lot(lot).is_none() {
                     self.place(Lot { id: lot, activated_at, expires_at, left: 0, held: 0, repaid: 0, expired: 0 });
                 }
@@ -172,34 +172,29 @@ impl Wallet {
                     lot.expires_at = expires_at;
                 });
             }
-            Event::DebtRepaid { lot, points } => self.change(lot, |lot| {
+            Movement::DebtRepaid { lot, points } => self.change(lot, |lot| {
                 lot.left -= points;
                 lot.repaid += points;
             }),
-            Event::RepaymentUndone { lot, points } => self.change(lot, |lot| lot.repaid -= points),
-            Event::OwedRaised { sale, points } => self.owe(sale, points),
-            Event::OwedMet { sale, lot, points } => {
+            Movement::RepaymentUndone { lot, points } => self.change(lot, |lot| lot.repaid -= points),
+            Movement::OwedRaised { sale, points } => self.owe(sale, points),
+            Movement::OwedMet { sale, lot, points } => {
                 self.change(lot, |lot| lot.left -= points);
                 self.owe(sale, -points);
             }
-            Event::ExpiryMoved { expires_at } => {
+            Movement::ExpiryMoved { expires_at } => {
                 self.rolled = self.rolled.max(expires_at);
                 for lot in self.live.iter_mut().chain(self.waiting.iter_mut().map(|(lot, _)| lot)).chain(&mut self.rest) {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }
                 self.live.sort_by_key(Lot::order);
             }
-            Event::DebtRaised { .. }
-            | Event::DebtWrittenOff { .. }
-            | Event::RoomUsed { .. }
-            | Event::Metric { .. }
-            | Event::Visit { .. }
-            | Event::TierChanged { .. }
-            | Event::TierReviewed { .. } => {}
+            Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 }),
+            Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
     }
 
-    /// Opens a hold; the [`Event::Held`] of the same record fill it.
+    /// Opens a hold; the [`Movement::Held`] of the same record fill it.
     pub fn open_hold(&mut self, seq: u64, expires_at: Millis) {
         self.holds.push(Hold { seq: u32::try_from(seq).unwrap_or(u32::MAX), points: 0, expires_at, lots: SmallVec::new() });
     }

@@ -1,11 +1,12 @@
 //! What callers get. Rendered from a record alone, so that every answer to a repeat is the same.
 
 use serde::Serialize;
+use smallvec::SmallVec;
 use tessera_domain::ids::{Kind, LotId, MadeId, MemberId};
 use tessera_domain::keys::KeyKind;
 use tessera_domain::member::View;
 use tessera_domain::programme::{Programme, Programmes};
-use tessera_domain::record::{Back, Body, Figures, HoldEnd, Notice, Record, Sale, Unlock};
+use tessera_domain::record::{Back, Body, Event, Figures, HoldEnd, Notice, Record, Sale, Taken, Unlock};
 use tessera_domain::time::{Millis, NEVER, timestamp};
 use tessera_domain::wallet::{self, Lot};
 use utoipa::ToSchema;
@@ -41,6 +42,54 @@ pub struct Change {
     pub debt: i64,
 }
 
+/// A wallet that a record touched, as it stood after it.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct WalletAfter {
+    /// Of a purchase: what it earned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 174)]
+    pub earned: Option<i64>,
+    /// Of what it earned, how much is not yet unlocked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earned_pending: Option<i64>,
+    /// Of a purchase: points that its tenders took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent: Option<i64>,
+    #[serde(flatten)]
+    pub wallet: Wallet,
+    pub change: Change,
+}
+
+/// What came back of a wallet's points.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct PointsReturned {
+    /// Points that the kept goods would not have earned.
+    pub claimed: i64,
+    /// Points it was paid with that came back.
+    pub restored: i64,
+    /// Of the claim, what there was nothing to take from; the purchase owes it.
+    pub owed: i64,
+    /// Without a receipt: of the claim, what was there and was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken: Option<i64>,
+}
+
+/// Something of each wallet, by its id, in the programme's order.
+#[derive(Debug)]
+pub struct ByWallet<'a, T>(SmallVec<[(&'a str, T); 1]>);
+
+impl<T: Serialize> Serialize for ByWallet<'_, T> {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(id, of)| (id, of)))
+    }
+}
+
+impl<'a, T> ByWallet<'a, T> {
+    pub(crate) fn new(programme: &'a Programme, of: impl Iterator<Item = (u8, T)>) -> Self {
+        Self(of.map(|(number, of)| (&*programme.wallet(number).id, of)).collect())
+    }
+}
+
 /// The answer to anything that was done; also a line of the statement.
 #[derive(Serialize, ToSchema, Debug)]
 pub struct Written<'a> {
@@ -61,14 +110,18 @@ pub struct Written<'a> {
     /// The purchase, hold or redemption that this is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// The wallet of `points`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub earned: Option<i64>,
-    /// Of what was earned, how much is not yet unlocked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending: Option<i64>,
+    #[schema(example = "points")]
+    pub wallet: Option<&'a str>,
     /// Points held, spent, given or taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
+    /// Of a transfer: the other wallet, and what it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<i64>,
     /// Minor units that those points are worth, where money was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<i64>,
@@ -80,10 +133,10 @@ pub struct Written<'a> {
     pub expires_at: Option<String>,
     /// What came back, by sale.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub returned: Vec<Returned>,
-    pub change: Change,
-    /// After it.
-    pub wallet: Wallet,
+    pub returned: Vec<Returned<'a>>,
+    /// The first wallet, and each other one that it touched.
+    #[schema(value_type = HashMap<String, WalletAfter>)]
+    pub wallets: ByWallet<'a, WalletAfter>,
     pub tier: TierAfter<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub explanation: Vec<Explanation<'a>>,
@@ -126,6 +179,7 @@ pub enum What {
     Redemption,
     Reversal,
     Adjustment,
+    Transfer,
     Delivery,
     AliasAdded,
     AliasRemoved,
@@ -133,15 +187,11 @@ pub enum What {
 
 /// What came back of one purchase.
 #[derive(Serialize, ToSchema, Debug)]
-pub struct Returned {
+pub struct Returned<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purchase: Option<String>,
-    /// Points that the kept goods would not have earned.
-    pub claimed: i64,
-    /// Points it was paid with that came back.
-    pub restored: i64,
-    /// Of the claim, what there was nothing to take from; the purchase owes it.
-    pub owed: i64,
+    #[schema(value_type = HashMap<String, PointsReturned>)]
+    pub wallets: ByWallet<'a, PointsReturned>,
     pub lines: Vec<ReturnedLine>,
 }
 
@@ -168,6 +218,8 @@ pub struct Explanation<'a> {
     /// `base`, `multiplier`, `bonus` or `cap`.
     #[schema(example = "base")]
     pub kind: &'static str,
+    #[schema(example = "points")]
+    pub wallet: &'a str,
     #[schema(example = 123)]
     pub points: i64,
     #[schema(example = "1 point a dollar")]
@@ -183,7 +235,8 @@ pub struct Member<'a> {
     pub seq: u64,
     #[schema(format = DateTime)]
     pub enrolled_at: String,
-    pub wallet: Wallet,
+    #[schema(value_type = HashMap<String, Wallet>)]
+    pub wallets: ByWallet<'a, Wallet>,
     pub tier: Tier<'a>,
     #[schema(minimum = 1)]
     pub programme_version: u32,
@@ -213,13 +266,15 @@ pub struct Tier<'a> {
 
 /// A member's lots, in the order in which they are spent, then those that wait.
 #[derive(Serialize, ToSchema, Debug)]
-pub struct Lots {
-    pub lots: Vec<LotShown>,
+pub struct Lots<'a> {
+    pub lots: Vec<LotShown<'a>>,
 }
 
 /// Points with one expiry.
 #[derive(Serialize, ToSchema, Debug)]
-pub struct LotShown {
+pub struct LotShown<'a> {
+    #[schema(example = "points")]
+    pub wallet: &'a str,
     /// Number of the record that issued it, and its place in that record.
     #[schema(example = "2.0")]
     pub id: String,
@@ -245,7 +300,9 @@ pub struct LotShown {
 
 /// A hold as it stands.
 #[derive(Serialize, ToSchema, Debug)]
-pub struct HoldShown {
+pub struct HoldShown<'a> {
+    #[schema(example = "points")]
+    pub wallet: &'a str,
     #[schema(example = "hold_44e8xcen1vz50awrxbwq3fcat93")]
     pub id: String,
     pub member: String,
@@ -269,8 +326,8 @@ pub enum HoldState {
 
 /// A member's open holds.
 #[derive(Serialize, ToSchema, Debug)]
-pub struct Holds {
-    pub holds: Vec<HoldShown>,
+pub struct Holds<'a> {
+    pub holds: Vec<HoldShown<'a>>,
 }
 
 /// A page of the statement, newest first.
@@ -308,9 +365,9 @@ pub struct Problem<'a> {
 impl Wallet {
     /// Figures of a programme's wallet.
     #[must_use]
-    pub fn of(figures: Figures, programme: &Programme) -> Self {
+    pub fn of(figures: Figures, programme: &Programme, number: u8) -> Self {
         let Figures { available, pending, held, debt } = figures;
-        Self { decimals: programme.wallet.decimals, available, pending, held, debt }
+        Self { decimals: programme.wallet(number).decimals, available, pending, held, debt }
     }
 }
 
@@ -326,9 +383,15 @@ impl<'a> TierAfter<'a> {
 }
 
 impl Change {
-    fn of(record: &Record) -> Self {
+    fn of(record: &Record, number: u8) -> Self {
         let mut sum = Figures::default();
-        record.events.iter().for_each(|event| sum.apply(event));
+        for event in &record.events {
+            if let Event::Points(wallet, movement) = event
+                && *wallet == number
+            {
+                sum.apply(movement);
+            }
+        }
         let Figures { available, pending, held, debt } = sum;
         Self { available, pending, held, debt }
     }
@@ -339,6 +402,19 @@ impl Change {
 pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, record: &'a Record) -> Option<Written<'a>> {
     let programme = programmes.version(record.programme)?;
     let id = |kind: Kind, seq: u64| Some(MadeId { kind, member, seq }.to_string());
+    let sale = if let Body::Purchased(sale) = &record.body { Some(sale) } else { None };
+    let after = |(number, figures): &(u8, Figures)| {
+        let share = sale.and_then(|sale| sale.share(*number));
+        let wallet = WalletAfter {
+            earned: sale.map(|_| share.map_or(0, |share| share.earned)),
+            earned_pending: share.map(|share| share.pending).filter(|pending| *pending > 0),
+            spent: share.map(|share| share.burned).filter(|burned| *burned > 0),
+            wallet: Wallet::of(*figures, programme, *number),
+            change: Change::of(record, *number),
+        };
+        (*number, wallet)
+    };
+    let named = |number: u8| Some(&*programme.wallet(number).id);
     let mut written = Written {
         what: what(&record.body),
         id: None,
@@ -346,15 +422,15 @@ pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, recor
         seq,
         at: instant(record.at),
         of: None,
-        earned: None,
-        pending: None,
+        wallet: None,
         points: None,
+        to: None,
+        received: None,
         value: None,
         currency: None,
         expires_at: None,
         returned: Vec::new(),
-        change: Change::of(record),
-        wallet: Wallet::of(record.after, programme),
+        wallets: ByWallet::new(programme, record.after.iter().map(after)),
         tier: TierAfter::of(programme, record),
         explanation: Vec::new(),
         programme_version: record.programme,
@@ -364,56 +440,66 @@ pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, recor
         Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } => {}
         Body::Purchased(sale) => {
             written.id = id(Kind::Purchase, seq);
-            written.earned = Some(sale.earned);
-            written.pending = Some(sale.pending).filter(|pending| *pending > 0);
             written.explanation = explanation(programmes.version(sale.programme)?, sale);
             written.programme_version = sale.programme;
-            written.returned = sale.exchanged.iter().map(|back| returned(member, back)).collect();
+            written.returned = sale.exchanged.iter().map(|back| returned(programme, member, back)).collect();
             written.notices = sale.notices.iter().map(|notice| notice_code(*notice)).collect();
         }
-        Body::HoldPlaced { points, currency, value, expires_at, .. } => {
+        Body::HoldPlaced { wallet, points, currency, value, expires_at, .. } => {
             written.id = id(Kind::Hold, seq);
+            written.wallet = named(*wallet);
             written.points = Some(*points);
             written.expires_at = Some(instant(*expires_at));
             written.value = currency.map(|_| *value);
             written.currency = currency.map(|currency| currency.as_str().to_owned());
         }
-        Body::HoldConfirmed { hold, points, .. } => {
+        Body::HoldConfirmed { wallet, hold, points, .. } => {
             written.id = id(Kind::Redemption, seq);
             written.of = id(Kind::Hold, *hold);
+            written.wallet = named(*wallet);
             written.points = Some(*points);
         }
         Body::HoldCancelled { hold } => {
             written.id = id(Kind::Hold, *hold);
             written.of = id(Kind::Hold, *hold);
         }
-        Body::Redeemed { points, currency, value, .. } => {
+        Body::Redeemed { wallet, points, currency, value, .. } => {
             written.id = id(Kind::Redemption, seq);
+            written.wallet = named(*wallet);
             written.points = Some(*points);
             written.value = currency.map(|_| *value);
             written.currency = currency.map(|currency| currency.as_str().to_owned());
         }
-        Body::Adjusted { points, .. } => {
+        Body::Adjusted { wallet, points, .. } => {
             written.id = id(Kind::Adjustment, seq);
+            written.wallet = named(*wallet);
             written.points = Some(*points);
+        }
+        Body::Transferred { from, to, points, received } => {
+            written.id = id(Kind::Transfer, seq);
+            written.wallet = named(*from);
+            written.points = Some(*points);
+            written.to = named(*to);
+            written.received = Some(*received);
         }
         Body::Returned(taken) => {
             written.id = id(Kind::Return, seq);
             written.of = id(Kind::Purchase, taken.back.sale);
-            written.returned = vec![returned(member, &taken.back)];
+            written.returned = vec![returned(programme, member, &taken.back)];
         }
-        Body::BlindReturned { claimed, taken, .. } => {
+        Body::BlindReturned { taken, .. } => {
+            let of = |taken: &Taken| (taken.wallet, PointsReturned { claimed: taken.claimed, restored: 0, owed: 0, taken: Some(taken.taken) });
             written.id = id(Kind::Return, seq);
-            written.returned = vec![Returned { purchase: None, claimed: *claimed, restored: 0, owed: 0, lines: Vec::new() }];
-            written.points = Some(-taken);
+            written.returned = vec![Returned { purchase: None, wallets: ByWallet::new(programme, taken.iter().map(of)), lines: Vec::new() }];
         }
         Body::Delivered { sale, .. } => {
             written.id = id(Kind::Delivery, seq);
             written.of = id(Kind::Purchase, *sale);
         }
-        Body::Reversed { redemption, points } => {
+        Body::Reversed { wallet, redemption, points } => {
             written.id = id(Kind::Reversal, seq);
             written.of = id(Kind::Redemption, *redemption);
+            written.wallet = named(*wallet);
             written.points = Some(*points);
         }
     }
@@ -429,6 +515,7 @@ fn what(body: &Body) -> What {
         Body::HoldCancelled { .. } => What::Cancellation,
         Body::Redeemed { .. } => What::Redemption,
         Body::Adjusted { .. } => What::Adjustment,
+        Body::Transferred { .. } => What::Transfer,
         Body::Returned(returned) if returned.asked.kind == KeyKind::Void => What::Void,
         Body::Returned(_) | Body::BlindReturned { .. } => What::Return,
         Body::Delivered { .. } => What::Delivery,
@@ -438,13 +525,11 @@ fn what(body: &Body) -> What {
     }
 }
 
-fn returned(member: MemberId, back: &Back) -> Returned {
+fn returned<'a>(programme: &'a Programme, member: MemberId, back: &Back) -> Returned<'a> {
     let line = |(place, amount, quantity): &(u16, i64, tessera_domain::number::Decimal)| ReturnedLine { place: u32::from(*place) + 1, amount: *amount, quantity: quantity.to_string() };
     Returned {
         purchase: Some(MadeId { kind: Kind::Purchase, member, seq: back.sale }.to_string()),
-        claimed: back.claimed,
-        restored: back.restored,
-        owed: back.unmet,
+        wallets: ByWallet::new(programme, back.wallets.iter().map(|claim| (claim.wallet, PointsReturned { claimed: claim.claimed, restored: claim.restored, owed: claim.unmet, taken: None }))),
         lines: back.lines.iter().map(line).collect(),
     }
 }
@@ -452,7 +537,8 @@ fn returned(member: MemberId, back: &Back) -> Returned {
 fn explanation<'a>(programme: &'a Programme, sale: &'a Sale) -> Vec<Explanation<'a>> {
     let explain = |award| {
         let explain::Explained { rule, kind, text } = explain::explain(programme, award);
-        Explanation { line: explain::line(&sale.basket, award), rule, kind, points: award.points, text }
+        let wallet = &programme.wallet(award.source.wallet(programme)).id;
+        Explanation { line: explain::line(&sale.basket, award), rule, kind, wallet, points: award.points, text }
     };
     sale.awards.iter().map(explain).collect()
 }
@@ -477,7 +563,7 @@ pub fn member<'a>(programme: &'a Programme, id: MemberId, view: &View) -> Member
         member: id.to_string(),
         seq: view.seq,
         enrolled_at: instant(view.enrolled_at),
-        wallet: Wallet::of(view.figures, programme),
+        wallets: ByWallet::new(programme, (0_u8..).zip(&view.figures).map(|(number, figures)| (number, Wallet::of(*figures, programme, number)))),
         tier: tier(programme, view),
         programme_version: view.programme,
     }
@@ -499,37 +585,43 @@ pub fn tier<'a>(programme: &'a Programme, view: &View) -> Tier<'a> {
     }
 }
 
-/// Renders the lots of a wallet that still hold something.
+/// Renders the lots that still hold something, wallet after wallet.
 #[must_use]
-pub fn lots(wallet: &wallet::Wallet) -> Lots {
+pub fn lots<'a>(programme: &'a Programme, wallets: &[wallet::Wallet]) -> Lots<'a> {
     let id = |LotId { seq, n }: LotId| format!("{seq}.{n}");
     let expires_at = |at: Millis| (at != NEVER).then(|| instant(at));
-    let active = |lot: &Lot| LotShown {
-        id: id(lot.id),
-        state: "active",
-        points: lot.left,
-        held: lot.held,
-        active_since: Some(instant(lot.activated_at)),
-        expires_at: expires_at(lot.expires_at),
-        due_at: None,
-        waits_for_delivery: false,
-    };
-    let pending = |(lot, unlock): &(Lot, Unlock)| LotShown {
-        state: "pending",
-        active_since: None,
-        due_at: Some(instant(wallet::due(*unlock))),
-        waits_for_delivery: !matches!(unlock, Unlock::At(_)),
-        ..active(lot)
-    };
-    let held = wallet.rest.iter().filter(|lot| lot.left > 0);
-    Lots { lots: wallet.live.iter().chain(held).map(active).chain(wallet.waiting.iter().filter(|(lot, _)| lot.left > 0).map(pending)).collect() }
+    let mut lots = Vec::new();
+    for (number, wallet) in (0_u8..).zip(wallets) {
+        let active = |lot: &Lot| LotShown {
+            wallet: &programme.wallet(number).id,
+            id: id(lot.id),
+            state: "active",
+            points: lot.left,
+            held: lot.held,
+            active_since: Some(instant(lot.activated_at)),
+            expires_at: expires_at(lot.expires_at),
+            due_at: None,
+            waits_for_delivery: false,
+        };
+        let pending = |(lot, unlock): &(Lot, Unlock)| LotShown {
+            state: "pending",
+            active_since: None,
+            due_at: Some(instant(wallet::due(*unlock))),
+            waits_for_delivery: !matches!(unlock, Unlock::At(_)),
+            ..active(lot)
+        };
+        let held = wallet.rest.iter().filter(|lot| lot.left > 0);
+        lots.extend(wallet.live.iter().chain(held).map(active));
+        lots.extend(wallet.waiting.iter().filter(|(lot, _)| lot.left > 0).map(pending));
+    }
+    Lots { lots }
 }
 
 /// Renders a hold from the record that placed it. `None`: the record placed none.
 #[must_use]
-pub fn hold(member: MemberId, seq: u64, record: &Record, wallet: &wallet::Wallet, ended: Option<HoldEnd>) -> Option<HoldShown> {
-    let Body::HoldPlaced { points, expires_at, .. } = &record.body else { return None };
-    let open = wallet.holds.iter().any(|hold| u64::from(hold.seq) == seq);
+pub fn hold<'a>(programme: &'a Programme, member: MemberId, seq: u64, record: &Record, wallets: &[wallet::Wallet], ended: Option<HoldEnd>) -> Option<HoldShown<'a>> {
+    let Body::HoldPlaced { wallet, points, expires_at, .. } = &record.body else { return None };
+    let open = wallets.iter().flat_map(|wallet| &wallet.holds).any(|hold| u64::from(hold.seq) == seq);
     let state = match ended {
         Some(HoldEnd::Confirmed) => HoldState::Confirmed,
         Some(HoldEnd::Cancelled) => HoldState::Cancelled,
@@ -537,18 +629,22 @@ pub fn hold(member: MemberId, seq: u64, record: &Record, wallet: &wallet::Wallet
         Some(HoldEnd::Expired) | None => HoldState::Open,
     };
     let id = MadeId { kind: Kind::Hold, member, seq }.to_string();
-    Some(HoldShown { id, member: member.to_string(), state, points: *points, expires_at: instant(*expires_at) })
+    Some(HoldShown { wallet: &programme.wallet(*wallet).id, id, member: member.to_string(), state, points: *points, expires_at: instant(*expires_at) })
 }
 
-/// Renders the open holds of a wallet.
+/// Renders the open holds.
 #[must_use]
-pub fn holds(member: MemberId, wallet: &wallet::Wallet) -> Holds {
-    let shown = |hold: &wallet::Hold| HoldShown {
-        id: MadeId { kind: Kind::Hold, member, seq: hold.seq.into() }.to_string(),
-        member: member.to_string(),
-        state: HoldState::Open,
-        points: hold.points,
-        expires_at: instant(hold.expires_at),
-    };
-    Holds { holds: wallet.holds.iter().map(shown).collect() }
+pub fn holds<'a>(programme: &'a Programme, member: MemberId, wallets: &[wallet::Wallet]) -> Holds<'a> {
+    let mut holds = Vec::new();
+    for (number, wallet) in (0_u8..).zip(wallets) {
+        holds.extend(wallet.holds.iter().map(|hold| HoldShown {
+            wallet: &programme.wallet(number).id,
+            id: MadeId { kind: Kind::Hold, member, seq: hold.seq.into() }.to_string(),
+            member: member.to_string(),
+            state: HoldState::Open,
+            points: hold.points,
+            expires_at: instant(hold.expires_at),
+        }));
+    }
+    Holds { holds }
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
 use tessera_domain::keys::KeyKind;
 use tessera_domain::programme::Programmes;
-use tessera_domain::record::{Body, Event, HoldEnd, Record};
+use tessera_domain::record::{Body, Event, HoldEnd, Movement, Record};
 use utoipa::ToSchema;
 
-use crate::answer::{Wallet, instant};
+use crate::answer::{ByWallet, Wallet, instant};
 
 /// One event, as its `data`.
 #[derive(Serialize, ToSchema, Debug)]
@@ -22,10 +22,14 @@ pub struct Published<'a> {
     /// The purchase, hold or redemption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// The wallet of `points`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
-    /// After the record.
-    pub wallet: Wallet,
+    /// After the record: the first wallet, and each other one that it touched.
+    #[schema(value_type = HashMap<String, Wallet>)]
+    pub wallets: ByWallet<'a, Wallet>,
     /// After the record.
     pub tier: &'a str,
 }
@@ -44,88 +48,109 @@ pub struct Streamed {
     data: String,
 }
 
+/// Name, id of what it is about, wallet, points.
+type Told<'a> = (&'static str, Option<String>, Option<&'a str>, Option<i64>);
+
 /// Renders a record's events. `None`: a version that it names is not known on this node.
 #[must_use]
 pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, record: &'a Record) -> Option<Vec<Published<'a>>> {
     let programme = programmes.version(record.programme)?;
     let id = |kind: Kind, seq: u64| Some(MadeId { kind, member, seq }.to_string());
-    let one = |(what, id, points): (&'static str, Option<String>, Option<i64>)| Published {
+    let named = |number: u8| Some(&*programme.wallet(number).id);
+    let touched = || record.after.iter().map(|(number, _)| *number);
+    // Of each wallet, what its movements of a kind come to.
+    let sums = |what: &'static str, points: fn(&Movement) -> Option<i64>| {
+        touched().filter_map(move |number| {
+            let of = |event: &Event| if let Event::Points(wallet, movement) = event { points(movement).filter(|_| *wallet == number) } else { None };
+            let sum = record.events.iter().filter_map(of).sum::<i64>();
+            (sum != 0).then(|| (what, None, named(number), Some(sum)))
+        })
+    };
+    let mut found: Vec<Told<'_>> = Vec::new();
+    // What time has brought about comes first, then what was asked for, then what that led to.
+    for event in &record.events {
+        if let Event::Points(wallet, Movement::HoldEnded { hold, end: HoldEnd::Expired }) = event {
+            found.push(("hold.expired", id(Kind::Hold, u64::from(*hold)), named(*wallet), None));
+        }
+    }
+    found.extend(sums("points.activated", activated));
+    found.extend(sums("points.expired", expired));
+    let plain = |what, id| (what, id, None, None);
+    match &record.body {
+        Body::Enrolled { .. } => found.push(plain("member.enrolled", None)),
+        Body::AliasAdded { .. } | Body::AliasRemoved { .. } => found.push(plain("member.updated", None)),
+        Body::Purchased(sale) => {
+            found.extend(sale.exchanged.iter().map(|back| plain("purchase.returned", id(Kind::Purchase, back.sale))));
+            for share in &sale.shares {
+                let name = || id(Kind::Purchase, seq);
+                found.extend((share.earned > share.pending).then(|| ("points.earned", name(), named(share.wallet), Some(share.earned - share.pending))));
+                found.extend((share.pending > 0).then(|| ("points.pending", name(), named(share.wallet), Some(share.pending))));
+            }
+        }
+        Body::Returned(returned) => {
+            let what = if returned.asked.kind == KeyKind::Void { "purchase.voided" } else { "purchase.returned" };
+            found.push(plain(what, id(Kind::Purchase, returned.back.sale)));
+        }
+        Body::BlindReturned { .. } => found.push(plain("purchase.returned", None)),
+        Body::HoldPlaced { wallet, points, .. } => found.push(("hold.placed", id(Kind::Hold, seq), named(*wallet), Some(*points))),
+        Body::HoldConfirmed { wallet, hold, points, .. } => found.push(("hold.confirmed", id(Kind::Hold, *hold), named(*wallet), Some(*points))),
+        Body::HoldCancelled { hold } => found.push(plain("hold.cancelled", id(Kind::Hold, *hold))),
+        Body::Adjusted { wallet, points, .. } => found.push(("points.adjusted", id(Kind::Adjustment, seq), named(*wallet), Some(*points))),
+        Body::Transferred { from, to, points, received } => {
+            let name = || id(Kind::Transfer, seq);
+            found.push(("points.transferred", name(), named(*from), Some(-points)));
+            found.push(("points.transferred", name(), named(*to), Some(*received)));
+        }
+        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } => {}
+    }
+    found.extend(sums("points.redeemed", redeemed));
+    found.extend(sums("points.reversed", reversed));
+    found.extend(sums("points.reinstated", reinstated));
+    found.extend(sums("points.debt", debt));
+    for event in &record.events {
+        if let Event::TierChanged { from, to, .. } = event {
+            found.push(plain(if to > from { "tier.upgraded" } else { "tier.downgraded" }, None));
+        }
+    }
+    let one = |(what, id, wallet, points)| Published {
         what,
         member: member.to_string(),
         seq,
         at: instant(record.at),
         id,
+        wallet,
         points,
-        wallet: Wallet::of(record.after, programme),
+        wallets: ByWallet::new(programme, record.after.iter().map(|(number, figures)| (*number, Wallet::of(*figures, programme, *number)))),
         tier: programme.tiers.levels.get(usize::from(record.tier)).map_or("", |level| &level.id),
     };
-    let sum = |points: fn(&Event) -> Option<i64>| Some(record.events.iter().filter_map(points).sum::<i64>()).filter(|sum| *sum != 0);
-    let mut found = Vec::new();
-    // What time has brought about comes first, then what was asked for, then what that led to.
-    for event in &record.events {
-        if let Event::HoldEnded { hold, end: HoldEnd::Expired } = event {
-            found.push(("hold.expired", id(Kind::Hold, u64::from(*hold)), None));
-        }
-    }
-    for (what, points) in [("points.activated", sum(activated)), ("points.expired", sum(expired))] {
-        found.extend(points.map(|points| (what, None, Some(points))));
-    }
-    match &record.body {
-        Body::Enrolled { .. } => found.push(("member.enrolled", None, None)),
-        Body::AliasAdded { .. } | Body::AliasRemoved { .. } => found.push(("member.updated", None, None)),
-        Body::Purchased(sale) => {
-            let name = || id(Kind::Purchase, seq);
-            found.extend(sale.exchanged.iter().map(|back| ("purchase.returned", id(Kind::Purchase, back.sale), None)));
-            found.extend((sale.earned > sale.pending).then(|| ("points.earned", name(), Some(sale.earned - sale.pending))));
-            found.extend((sale.pending > 0).then(|| ("points.pending", name(), Some(sale.pending))));
-        }
-        Body::Returned(returned) => {
-            let what = if returned.asked.kind == KeyKind::Void { "purchase.voided" } else { "purchase.returned" };
-            found.push((what, id(Kind::Purchase, returned.back.sale), None));
-        }
-        Body::BlindReturned { .. } => found.push(("purchase.returned", None, None)),
-        Body::HoldPlaced { points, .. } => found.push(("hold.placed", id(Kind::Hold, seq), Some(*points))),
-        Body::HoldConfirmed { hold, points, .. } => found.push(("hold.confirmed", id(Kind::Hold, *hold), Some(*points))),
-        Body::HoldCancelled { hold } => found.push(("hold.cancelled", id(Kind::Hold, *hold), None)),
-        Body::Adjusted { points, .. } => found.push(("points.adjusted", id(Kind::Adjustment, seq), Some(*points))),
-        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } => {}
-    }
-    for (what, points) in [("points.redeemed", sum(redeemed)), ("points.reversed", sum(reversed)), ("points.reinstated", sum(reinstated)), ("points.debt", sum(debt))] {
-        found.extend(points.map(|points| (what, None, Some(points))));
-    }
-    for event in &record.events {
-        if let Event::TierChanged { from, to, .. } = event {
-            found.push((if to > from { "tier.upgraded" } else { "tier.downgraded" }, None, None));
-        }
-    }
     Some(found.into_iter().map(one).collect())
 }
 
-fn activated(event: &Event) -> Option<i64> {
-    if let Event::Activated { points, .. } = event { Some(*points) } else { None }
+fn activated(movement: &Movement) -> Option<i64> {
+    if let Movement::Activated { points, .. } = movement { Some(*points) } else { None }
 }
 
-fn expired(event: &Event) -> Option<i64> {
-    if let Event::Expired { points, .. } = event { Some(*points) } else { None }
+fn expired(movement: &Movement) -> Option<i64> {
+    if let Movement::Expired { points, .. } = movement { Some(*points) } else { None }
 }
 
-fn redeemed(event: &Event) -> Option<i64> {
-    if let Event::Spent { points, .. } | Event::HeldSpent { points, .. } = event { Some(*points) } else { None }
+fn redeemed(movement: &Movement) -> Option<i64> {
+    if let Movement::Spent { points, .. } | Movement::HeldSpent { points, .. } = movement { Some(*points) } else { None }
 }
 
-fn reversed(event: &Event) -> Option<i64> {
-    if let Event::ClawedBack { points, .. } | Event::Lapsed { points, .. } | Event::OwedMet { points, .. } = event { Some(*points) } else { None }
+fn reversed(movement: &Movement) -> Option<i64> {
+    if let Movement::ClawedBack { points, .. } | Movement::Lapsed { points, .. } | Movement::OwedMet { points, .. } = movement { Some(*points) } else { None }
 }
 
-fn reinstated(event: &Event) -> Option<i64> {
-    if let Event::Reinstated { points, .. } = event { Some(*points) } else { None }
+fn reinstated(movement: &Movement) -> Option<i64> {
+    if let Movement::Reinstated { points, .. } = movement { Some(*points) } else { None }
 }
 
 /// By how much debt rose; negative: fell.
-fn debt(event: &Event) -> Option<i64> {
-    match event {
-        Event::DebtRaised { points } | Event::RepaymentUndone { points, .. } => Some(*points),
-        Event::DebtRepaid { points, .. } | Event::DebtWrittenOff { points } => Some(-points),
+fn debt(movement: &Movement) -> Option<i64> {
+    match movement {
+        Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => Some(*points),
+        Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => Some(-points),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ pub fn explain<'a>(programme: &'a Programme, award: &Award) -> Explained<'a> {
     let unknown = ("", "");
     match award.source {
         Source::Base(rule) => {
-            let (rule, text) = programme.rates.get(usize::from(rule)).map_or(unknown, |r| (&*r.id, &*r.text));
+            let (rule, text) = programme.earn.get(usize::from(rule)).map_or(unknown, |r| (&*r.id, &*r.text));
             Explained { rule, kind: "base", text }
         }
         Source::Multiplier(rule) => {
@@ -28,8 +28,8 @@ pub fn explain<'a>(programme: &'a Programme, award: &Award) -> Explained<'a> {
             let (rule, text) = programme.bonuses.get(usize::from(rule)).map_or(unknown, |r| (&*r.id, &*r.text));
             Explained { rule, kind: "bonus", text }
         }
-        Source::PurchaseCap => Explained { rule: "", kind: "cap", text: "The most that one purchase can earn" },
-        Source::MemberCap => Explained { rule: "", kind: "cap", text: "The most that you can earn in this period" },
+        Source::PurchaseCap(_) => Explained { rule: "", kind: "cap", text: "The most that one purchase can earn" },
+        Source::MemberCap(_) => Explained { rule: "", kind: "cap", text: "The most that you can earn in this period" },
     }
 }
 

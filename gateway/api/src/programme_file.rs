@@ -6,9 +6,10 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::Error as _;
 use tessera_domain::Text;
-use tessera_domain::compile::{self, BonusSource, ConditionSource, Finding, MultiplierSource, PendingSource, RateSource, Source};
+use tessera_domain::compile::{self, BonusSource, ConditionSource, ExchangeSource, Finding, MetricSource, MultiplierSource, PendingSource, RateSource, Source, TransferSource};
 use tessera_domain::number::{Currency, Decimal, Rounding};
-use tessera_domain::programme::{Clawback, Condition, ExpiryRule, HoldRules, Level, Metric, Programme, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
+use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Programme, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
+use tessera_domain::rules::Condition;
 use tessera_domain::time::{Millis, Moment, Period, RoundUp};
 
 /// A finding and the line it is on, from 1; 0 when the file has no such place.
@@ -87,7 +88,12 @@ struct File {
     stores: BTreeMap<Text, Text>,
     #[serde(default)]
     unknown_stores: UnknownStores,
-    wallet: Wallet,
+    #[serde(default)]
+    wallet: Vec<Wallet>,
+    #[serde(default)]
+    transfer: Vec<Transfer>,
+    #[serde(default)]
+    exchange: Vec<Exchange>,
     #[serde(default)]
     excluded_categories: Vec<Text>,
     #[serde(default)]
@@ -96,8 +102,6 @@ struct File {
     multiplier: Vec<Multiplier>,
     #[serde(default)]
     bonus: Vec<Bonus>,
-    #[serde(default)]
-    caps: Caps,
     tiers: Tiers,
     #[serde(default)]
     aliases: BTreeMap<Text, AliasPolicy>,
@@ -143,6 +147,25 @@ struct Wallet {
     values: BTreeMap<Code, Number>,
     #[serde(default)]
     grace_days: i32,
+    #[serde(default)]
+    caps: WalletCaps,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    from: Text,
+    to: Text,
+    rate: Number,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchange {
+    from: Code,
+    to: Code,
+    rate: Number,
+    since: At,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -190,6 +213,8 @@ enum RoundUpName {
 struct Earn {
     id: Text,
     #[serde(default)]
+    wallet: Text,
+    #[serde(default)]
     priority: i32,
     currency: Code,
     points: Number,
@@ -203,6 +228,8 @@ struct Earn {
 struct Multiplier {
     id: Text,
     #[serde(default)]
+    wallet: Text,
+    #[serde(default)]
     priority: i32,
     factor: Number,
     group: Option<Text>,
@@ -215,6 +242,8 @@ struct Multiplier {
 #[serde(deny_unknown_fields)]
 struct Bonus {
     id: Text,
+    #[serde(default)]
+    wallet: Text,
     points: i64,
     #[serde(default)]
     per_unit: bool,
@@ -227,6 +256,8 @@ struct Bonus {
 #[serde(deny_unknown_fields)]
 struct Pending {
     id: Text,
+    #[serde(default)]
+    wallet: Text,
     #[serde(default)]
     priority: i32,
     unlock: UnlockName,
@@ -315,7 +346,7 @@ struct MinSpend {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Caps {
+struct WalletCaps {
     purchase: Option<i64>,
     member: Option<MemberCap>,
 }
@@ -340,6 +371,9 @@ enum PeriodName {
 #[serde(deny_unknown_fields)]
 struct Tiers {
     metric: MetricName,
+    /// Of metric points.
+    #[serde(default)]
+    wallet: Text,
     currency: Option<Code>,
     period: TierPeriodName,
     #[serde(default)]
@@ -443,10 +477,9 @@ impl When {
     }
 }
 
-impl File {
-    fn source(self) -> Source {
-        let wallet = self.wallet;
-        let expiry = wallet.expiry.map(|expiry| ExpiryRule {
+impl Wallet {
+    fn rules(self) -> WalletRules {
+        let expiry = self.expiry.map(|expiry| ExpiryRule {
             months: expiry.months,
             round_up: match expiry.round_up {
                 RoundUpName::Day => RoundUp::Day,
@@ -458,29 +491,42 @@ impl File {
             from_activation: expiry.from_activation,
             rolling: expiry.rolling,
         });
-        let wallet = WalletRules {
-            id: wallet.id,
-            decimals: wallet.decimals,
-            rounding: match wallet.rounding {
+        let period = |per: PeriodName| match per {
+            PeriodName::Day => Period::Day,
+            PeriodName::Week => Period::Week,
+            PeriodName::Month => Period::Month,
+            PeriodName::Year => Period::Year,
+        };
+        WalletRules {
+            id: self.id,
+            decimals: self.decimals,
+            rounding: match self.rounding {
                 RoundingName::Floor => Rounding::Floor,
                 RoundingName::HalfUp => Rounding::HalfUp,
                 RoundingName::HalfEven => Rounding::HalfEven,
             },
-            stacking: match wallet.stacking {
+            stacking: match self.stacking {
                 StackingName::Additive => Stacking::Additive,
                 StackingName::Compound => Stacking::Compound,
             },
-            earn_on_tax: wallet.earn_on_tax,
+            earn_on_tax: self.earn_on_tax,
             expiry,
-            values: wallet.values.into_iter().map(|(currency, value)| (currency.0, value.0.ratio())).collect(),
-            grace_days: wallet.grace_days,
-        };
-        let earn = |row: Earn| RateSource { id: row.id, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text };
+            values: self.values.into_iter().map(|(currency, value)| (currency.0, value.0.ratio())).collect(),
+            grace_days: self.grace_days,
+            caps: Caps { purchase: self.caps.purchase, member: self.caps.member.map(|cap| (period(cap.per), cap.points)) },
+        }
+    }
+}
+
+impl File {
+    fn source(self) -> Source {
+        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text };
         let multiplier =
-            |row: Multiplier| MultiplierSource { id: row.id, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text };
-        let bonus = |row: Bonus| BonusSource { id: row.id, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text };
+            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text };
+        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text };
         let pending = |row: Pending| PendingSource {
             id: row.id,
+            wallet: row.wallet,
             priority: row.priority,
             unlock: match row.unlock {
                 UnlockName::Days(days) => UnlockRule::Days(days),
@@ -495,27 +541,19 @@ impl File {
             zone: self.zone,
             stores: self.stores.into_iter().collect(),
             notice_unknown_stores: matches!(self.unknown_stores, UnknownStores::Notice),
-            wallet,
+            wallets: self.wallet.into_iter().map(Wallet::rules).collect(),
+            transfers: self.transfer.into_iter().map(|row| TransferSource { from: row.from, to: row.to, rate: row.rate.0 }).collect(),
+            exchange: self.exchange.into_iter().map(|row| ExchangeSource { from: row.from.0, to: row.to.0, rate: row.rate.0, since: row.since.0 }).collect(),
             excluded: self.excluded_categories,
             rates: self.earn.into_iter().map(earn).collect(),
             multipliers: self.multiplier.into_iter().map(multiplier).collect(),
             bonuses: self.bonus.into_iter().map(bonus).collect(),
-            purchase_cap: self.caps.purchase,
-            member_cap: self.caps.member.map(|cap| {
-                let period = match cap.per {
-                    PeriodName::Day => Period::Day,
-                    PeriodName::Week => Period::Week,
-                    PeriodName::Month => Period::Month,
-                    PeriodName::Year => Period::Year,
-                };
-                (period, cap.points)
-            }),
             metric: match (tiers.metric, tiers.currency) {
-                (MetricName::Points, _) => Metric::Points,
-                (MetricName::Visits, _) => Metric::Visits,
-                (MetricName::Spend, Some(currency)) => Metric::Spend(currency.0),
+                (MetricName::Points, _) => MetricSource::Points(tiers.wallet),
+                (MetricName::Visits, _) => MetricSource::Visits,
+                (MetricName::Spend, Some(currency)) => MetricSource::Spend(currency.0),
                 // `read` has refused it.
-                (MetricName::Spend, None) => Metric::Points,
+                (MetricName::Spend, None) => MetricSource::Points(Text::default()),
             },
             period: match tiers.period {
                 TierPeriodName::CalendarYear => TierPeriod::CalendarYear,

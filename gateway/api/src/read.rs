@@ -114,7 +114,7 @@ impl Purchase {
             Ok(basket::HeadDiscount { amount: discount.amount, lines: ids(&discount.lines, &format!("/discounts/{place}"))? })
         });
         let discounts = discounts.collect::<Result<_, Rejection>>()?;
-        let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, member)).collect::<Result<_, _>>()?;
+        let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, member, programme)).collect::<Result<_, _>>()?;
         let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
         let basket = Arc::new(Basket {
             source,
@@ -333,7 +333,7 @@ impl crate::request::Returns {
 }
 
 impl Tender {
-    fn read(&self, place: usize, member: MemberId) -> Result<basket::Tender, Rejection> {
+    fn read(&self, place: usize, member: MemberId, programme: &Programme) -> Result<basket::Tender, Rejection> {
         let hold = match &self.hold {
             None => None,
             Some(id) => {
@@ -343,7 +343,10 @@ impl Tender {
             }
         };
         let lines = ids(&self.lines, &format!("/tenders/{place}"))?;
-        Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, hold, lines })
+        // The first wallet is meant when none is named: naming it says the same.
+        let wallet = text(&self.wallet, 32, || format!("/tenders/{place}/wallet"))?;
+        let wallet = if programme.wallet_number(&wallet) == Some(0) && hold.is_none() { Text::default() } else { wallet };
+        Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, wallet, hold, lines })
     }
 }
 
@@ -365,6 +368,15 @@ impl Redemption {
     pub fn asked(&self) -> Result<Asked, Rejection> {
         asked(self.points, self.amount, self.currency.as_ref())
     }
+}
+
+/// A wallet's place, by its id; the first's when it is empty.
+///
+/// # Errors
+/// `unknown_wallet`.
+pub fn wallet(programme: &Programme, id: &str, field: &str) -> Result<u8, Rejection> {
+    let unknown = || Rejection::new(Code::UnknownWallet, field, &format!("the programme has no wallet {id:?}; leave it out for the first"));
+    programme.wallet_number(id).ok_or_else(unknown)
 }
 
 fn asked(points: Option<i64>, amount: Option<i64>, currency: Option<&Text>) -> Result<Asked, Rejection> {

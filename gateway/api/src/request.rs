@@ -219,6 +219,10 @@ pub struct Tender {
     pub kind: Text,
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64, example = 379)]
     pub amount: i64,
+    /// Of a points tender: id of the wallet; the hold's, or the programme's first, when absent.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "points")]
+    pub wallet: Text,
     /// The hold that a points tender confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^hold_[0-9a-z]{27,33}$")]
@@ -349,6 +353,10 @@ pub struct Delivery {
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     pub member: Who,
+    /// Id of the wallet; the programme's first when absent.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "points")]
+    pub wallet: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 5)]
     pub points: Option<i64>,
@@ -370,6 +378,10 @@ pub struct Hold {
 #[serde(deny_unknown_fields)]
 pub struct Redemption {
     pub member: Who,
+    /// Id of the wallet; the programme's first when absent.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "points")]
+    pub wallet: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 5)]
     pub points: Option<i64>,
@@ -380,6 +392,22 @@ pub struct Redemption {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Z]{3}$")]
     pub currency: Option<Text>,
+}
+
+/// Gives points from one of a member's wallets to another, at the programme's rate.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    pub member: Who,
+    /// Id of a wallet.
+    #[schema(value_type = String, min_length = 1, max_length = 32, example = "points")]
+    pub from: Text,
+    /// Id of a wallet.
+    #[schema(value_type = String, min_length = 1, max_length = 32, example = "miles")]
+    pub to: Text,
+    /// Of the wallet that gives, in its smallest unit.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 100)]
+    pub points: i64,
 }
 
 /// Spends a hold.
@@ -401,6 +429,10 @@ pub struct Nothing {}
 #[derive(Serialize, Deserialize, ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Adjust {
+    /// Id of the wallet; the programme's first when absent.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "points")]
+    pub wallet: Text,
     /// Given, or taken when negative.
     #[schema(minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64, example = 50)]
     pub points: i64,

@@ -3,7 +3,7 @@
 
 mod books;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -40,8 +40,10 @@ struct Report {
     records: u64,
     #[serde(flatten)]
     books: Books,
-    /// available + held + pending − debt of all members, by the API.
-    closing_by_api: i64,
+    /// By wallet: available + held + pending − debt of all members, by the API.
+    closing_by_api: BTreeMap<u8, i64>,
+    /// Ids of the wallets, by their places.
+    ids: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -65,7 +67,9 @@ pub(crate) fn audit(asked: &Audit) -> Result<(), String> {
     if asked.json {
         crate::say(&serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?);
     } else {
-        crate::say(&format!("{} records of {} members\n{}\nby the API        {}", report.records, report.members, report.books.text(), report.closing_by_api));
+        let name = |number: u8| report.ids.get(usize::from(number)).cloned().unwrap_or_default();
+        let by_api = report.closing_by_api.iter().map(|(number, points)| format!("{points} {}", name(*number))).collect::<Vec<_>>().join(", ");
+        crate::say(&format!("{} records of {} members\n{}\nby the API        {by_api}", report.records, report.members, report.books.text(name)));
         for problem in report.problems.iter().take(SHOWN) {
             crate::say(problem);
         }
@@ -86,6 +90,7 @@ async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
     let kept = programmes::read(cells.as_ref()).await.map_err(|e| e.to_string())?;
     let versions = kept.iter().map(|kept| tessera_api::programme_file::read(&kept.text, kept.number, kept.saved_at).map(Arc::new).map_err(|_| format!("version {} of the programme does not compile", kept.number)));
     let versions = Programmes::new(versions.collect::<Result<_, _>>()?);
+    let ids: Vec<String> = versions.current().into_iter().flat_map(|programme| &programme.wallets).map(|wallet| wallet.id.to_string()).collect();
     let clock = serve::kept_clock(cells.as_ref()).await?;
     let ownership = Ownership::take_all(store, &NodeId(format!("audit-{:x}", system_now())), shards).await.map_err(|e| e.to_string())?;
 
@@ -122,42 +127,45 @@ async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     let surface = Surface { members: members.clone(), ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
-    let closing_by_api = compare(address, &ledgers, now, &mut problems).await?;
+    let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
     stop.send_replace(true);
     server.await.map_err(|e| e.to_string())?;
     members.drain().await;
     books.close(ledgers.values());
-    if books.closing != closing_by_api && problems.is_empty() {
-        problems.push(format!("the records close at {} and the API at {closing_by_api}", books.closing));
+    if books.closing() != closing_by_api && problems.is_empty() {
+        problems.push(format!("the records close at {:?} and the API at {closing_by_api:?}", books.closing()));
     }
-    Ok(Report { members: ledgers.len(), records, books, closing_by_api, problems })
+    Ok(Report { members: ledgers.len(), records, books, closing_by_api, ids, problems })
 }
 
-/// Asks the API for every member; answers the sum of their points less their debt.
-async fn compare(address: SocketAddr, ledgers: &HashMap<MemberId, Ledger>, now: i64, problems: &mut Vec<String>) -> Result<i64, String> {
+/// Asks the API for every member; answers, by wallet, the sum of their points less their debt.
+async fn compare(address: SocketAddr, ledgers: &HashMap<MemberId, Ledger>, ids: &[String], now: i64, problems: &mut Vec<String>) -> Result<BTreeMap<u8, i64>, String> {
     let mut connection = Connection::open(address).await.map_err(|e| e.to_string())?;
-    let mut closing = 0;
+    let mut closing: BTreeMap<u8, i64> = BTreeMap::new();
     for (member, ledger) in ledgers {
         let mut get = async |path: String| -> Result<serde_json::Value, String> {
             let answer = connection.get(&path).await.map_err(|e| e.to_string())?;
             serde_json::from_slice(&answer.body).map_err(|e| e.to_string())
         };
         let page = get(format!("/v1/members/{member}/statement?limit=1")).await?;
-        let stated = figures(&page["entries"][0]["wallet"]);
-        if stated != Some(ledger.figures()) {
-            problems.push(format!("{member}: the records come to {:?}, the statement says {stated:?}", ledger.figures()));
-        }
         let shown = get(format!("/v1/members/{member}")).await?;
-        let state = figures(&shown["wallet"]);
-        // Time may have brought something about that no record says yet: then only the sum of the records is compared.
-        if state != Some(ledger.figures()) && !ledger.is_due(now) {
-            problems.push(format!("{member}: the records come to {:?}, its state is {state:?}", ledger.figures()));
+        for (number, records) in ledger.figures() {
+            let id = ids.get(usize::from(number)).map_or("", String::as_str);
+            let state = figures(&shown["wallets"][id]);
+            // Time may have brought something about that no record says yet: then only the sum of the records is compared.
+            if state != Some(records) && !ledger.is_due(now) {
+                problems.push(format!("{member}: the records come to {records:?} {id}, its state is {state:?}"));
+            }
+            // The last entry tells of the wallets that it touched.
+            if let Some(stated) = figures(&page["entries"][0]["wallets"][id]).filter(|stated| *stated != records) {
+                problems.push(format!("{member}: the records come to {records:?} {id}, the statement says {stated:?}"));
+            }
+            let [available, pending, held, debt] = if ledger.is_due(now) { records } else { state.unwrap_or_default() };
+            *closing.entry(number).or_default() += available + pending + held - debt;
         }
         if shown["seq"].as_u64() != Some(ledger.head()) {
             problems.push(format!("{member}: {} records, and its state stands at {}", ledger.head(), shown["seq"]));
         }
-        let [available, pending, held, debt] = stated.unwrap_or_default();
-        closing += available + pending + held - debt;
     }
     Ok(closing)
 }

@@ -72,16 +72,11 @@ async fn run(settings: &Bench) -> Result<Report, String> {
     let node = Child::start(&["serve", "--folder", &store.to_string_lossy(), "--programme", &settings.programme.to_string_lossy(), "--listen", "127.0.0.1:0", "--clock-start-at", &start_at, "--bench-ceiling"])?;
     let bare = Child::start(&["bare"])?;
     eprintln!("enrolling {} members", settings.members);
-    // What a member takes is seen from the second half, once the index has taken it in: with the first half come the
-    // buffers that all share.
-    let half = settings.members / 2;
-    let mut members = enrol(node.address, 0..half, settings.connections).await?;
-    tokio::time::sleep(INDEXED).await;
     let before = node.resident_bytes();
-    members.extend(enrol(node.address, half..settings.members, settings.connections).await?);
+    let members = Arc::new(enrol(node.address, settings.members, settings.connections).await?);
+    // The buffers that all members share are in it too.
     tokio::time::sleep(INDEXED).await;
-    let bare_member_bytes = node.resident_bytes().saturating_sub(before) / (settings.members - half).max(1) as u64;
-    let members = Arc::new(members);
+    let bare_member_bytes = node.resident_bytes().saturating_sub(before) / settings.members.max(1) as u64;
 
     let mut load = Load::open(node.address, settings.connections).await.map_err(|e| e.to_string())?;
     let mut bare_load = Load::open(bare.address, settings.connections).await.map_err(|e| e.to_string())?;

@@ -52,9 +52,10 @@ pub(crate) fn check(asked: &Check) -> Result<(), String> {
         crate::say(&format!("{}\nthese are warnings: the programme can serve", told(path, &warnings)));
     }
     crate::say(&format!(
-        "{}: good; {} earn rules, {} multipliers, {} bonuses, {} tiers; the settings are good",
+        "{}: good; wallets: {}, {} earn rules, {} multipliers, {} bonuses, {} tiers; the settings are good",
         path.display(),
-        programme.rates.len(),
+        programme.wallets.len(),
+        programme.earn.len(),
         programme.multipliers.len(),
         programme.bonuses.len(),
         programme.tiers.levels.len()

@@ -70,7 +70,7 @@ async fn show(asked: &Demo, node: &Child, baskets: u64) -> Result<(), String> {
     for member in summary.baskets_of.keys() {
         let shown = get(&mut connection, &format!("/v1/members/{member}")).await?;
         for figure in ["available", "pending", "held", "debt"] {
-            *sums.entry(figure).or_default() += shown["wallet"][figure].as_i64().unwrap_or(0);
+            *sums.entry(figure).or_default() += shown["wallets"]["points"][figure].as_i64().unwrap_or(0);
         }
     }
     let left = sums["available"] + sums["pending"] + sums["held"] - sums["debt"];
@@ -121,7 +121,7 @@ async fn follow(address: SocketAddr, card: String) -> Result<(), String> {
         shown += 1;
         if shown <= 12 || event.what.starts_with("hold") || event.what.starts_with("tier") || event.what == "points.redeemed" {
             let points = data["points"].as_i64().map_or(String::new(), |points| format!(" {points}"));
-            eprintln!("card {card} live: {:>6} {}{points}, {} available", event.id, event.what, data["wallet"]["available"]);
+            eprintln!("card {card} live: {:>6} {}{points}, {} available", event.id, event.what, data["wallets"]["points"]["available"]);
         } else if shown == 13 {
             eprintln!("card {card} live: … more of the same");
         }
@@ -141,7 +141,7 @@ async fn spend(address: SocketAddr, summary: &Summary) -> Result<Spent, String> 
     busiest.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let mut spent = Spent { members: 0, redeemed: 0 };
     for (member, _) in busiest.into_iter().take(SPENDERS) {
-        let available = get(&mut connection, &format!("/v1/members/{member}")).await?["wallet"]["available"].as_i64().unwrap_or(0);
+        let available = get(&mut connection, &format!("/v1/members/{member}")).await?["wallets"]["points"]["available"].as_i64().unwrap_or(0);
         if available < 40 {
             continue;
         }

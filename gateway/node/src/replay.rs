@@ -205,7 +205,8 @@ async fn post_all(address: SocketAddr, mut work: mpsc::Receiver<Purchase>, bar: 
             continue;
         }
         if answer.replayed { tally.repeats += 1 } else { tally.new += 1 }
-        tally.earned += text["earned"].as_i64().unwrap_or(0);
+        let earned = |wallet: &serde_json::Value| wallet["earned"].as_i64().unwrap_or(0);
+        tally.earned += text["wallets"].as_object().into_iter().flat_map(serde_json::Map::values).map(earned).sum::<i64>();
         let member = tally.members.entry(text["member"].as_str().unwrap_or_default().to_owned()).or_default();
         member.0 = text["tier"]["id"].as_str().unwrap_or_default().to_owned();
         member.1 += 1;

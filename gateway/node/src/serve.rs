@@ -144,7 +144,7 @@ async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Cl
     let mut kept = programmes::read(cells).await.map_err(|e| e.to_string())?;
     if let Some(last) = kept.last() {
         let compiled = |text| programme_file::read(text, 0, 0).map_err(|findings| told(&settings.programme, &findings));
-        ladder_stands(&compiled(&last.text)?, &compiled(text)?).map_err(|e| format!("{}: {e}", settings.programme.display()))?;
+        stands(&compiled(&last.text)?, &compiled(text)?).map_err(|e| format!("{}: {e}", settings.programme.display()))?;
     }
     if let Some(saved) = programmes::save(cells, &kept, text, clock.now()).await.map_err(|e| e.to_string())? {
         tracing::info!(version = saved.number, "the programme file is a new version");
@@ -157,12 +157,15 @@ async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Cl
     Ok(Programmes::new(compiled.collect::<Result<_, _>>()?))
 }
 
-/// Members hold a tier by its place in the ladder: what stands there must stay.
-fn ladder_stands(before: &Programme, after: &Programme) -> Result<(), String> {
-    let mut new = after.tiers.levels.iter();
-    for level in &before.tiers.levels {
-        if new.next().is_none_or(|other| other.id != level.id) {
-            return Err(format!("tiers: {:?} was taken out or moved, and members hold tiers by their place; keep the ladder as it was and add tiers at its top", level.id));
+/// Members hold tiers and wallets by their places: what stands there must stay.
+fn stands(before: &Programme, after: &Programme) -> Result<(), String> {
+    let kept = |before: &[&str], after: &[&str]| before.iter().enumerate().find(|(place, id)| after.get(*place) != Some(id)).map(|(_, id)| (*id).to_owned());
+    let levels = |programme: &'_ Programme| programme.tiers.levels.iter().map(|level| level.id.to_string()).collect::<Vec<_>>();
+    let wallets = |programme: &'_ Programme| programme.wallets.iter().map(|wallet| format!("{} with {} decimals", wallet.id, wallet.decimals)).collect::<Vec<_>>();
+    for (what, before, after) in [("tiers", levels(before), levels(after)), ("wallet", wallets(before), wallets(after))] {
+        let (before, after): (Vec<&str>, Vec<&str>) = (before.iter().map(String::as_str).collect(), after.iter().map(String::as_str).collect());
+        if let Some(id) = kept(&before, &after) {
+            return Err(format!("{what}: {id:?} was taken out, moved or changed, and members hold it by its place; keep what was there and add at the end"));
         }
     }
     Ok(())

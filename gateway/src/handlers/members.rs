@@ -72,8 +72,9 @@ pub(crate) async fn tier(call: &Call, id: &str) -> Result<Answer, Stop> {
     params(("member" = String, Path, description = "The member's id")),
     responses((status = 200, description = "The lots", body = answer::Lots)))]
 pub(crate) async fn lots(call: &Call, id: &str) -> Result<Answer, Stop> {
-    let (wallet, _) = call.members().wallet(read::member_id(id)?, None, call.deadline).await?;
-    Ok(json(StatusCode::OK, &answer::lots(&wallet)))
+    let (wallets, _) = call.members().wallets(read::member_id(id)?, None, call.deadline).await?;
+    let programmes = call.programmes();
+    Ok(json(StatusCode::OK, &answer::lots(programmes.current().ok_or_else(no_programme)?, &wallets)))
 }
 
 /// The open holds.
@@ -82,8 +83,9 @@ pub(crate) async fn lots(call: &Call, id: &str) -> Result<Answer, Stop> {
     responses((status = 200, description = "The holds", body = answer::Holds)))]
 pub(crate) async fn holds(call: &Call, id: &str) -> Result<Answer, Stop> {
     let member = read::member_id(id)?;
-    let (wallet, _) = call.members().wallet(member, None, call.deadline).await?;
-    Ok(json(StatusCode::OK, &answer::holds(member, &wallet)))
+    let (wallets, _) = call.members().wallets(member, None, call.deadline).await?;
+    let programmes = call.programmes();
+    Ok(json(StatusCode::OK, &answer::holds(programmes.current().ok_or_else(no_programme)?, member, &wallets)))
 }
 
 /// The ledger, newest first, each entry with its explanation.
@@ -162,6 +164,7 @@ pub(crate) async fn remove_alias(call: &Call, id: &str, alias: &str) -> Result<A
 pub(crate) async fn adjust(call: &Call, id: &str) -> Result<Answer, Stop> {
     let header = call.required_key()?;
     let adjust: request::Adjust = call.read()?;
-    let ask = Ask::Adjust { points: adjust.points, reason: adjust.reason()?, allow_debt: adjust.allow_debt, write_off: adjust.write_off };
+    let wallet = call.wallet(&adjust.wallet, "/wallet")?;
+    let ask = Ask::Adjust { wallet, points: adjust.points, reason: adjust.reason()?, allow_debt: adjust.allow_debt, write_off: adjust.write_off };
     call.ask(StatusCode::CREATED, read::member_id(id)?, header, ask).await
 }

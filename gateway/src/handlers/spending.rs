@@ -7,7 +7,7 @@ use tessera_domain::ids::{Kind, MadeId};
 use tessera_domain::record::Body;
 use tessera_domain::{Code, Rejection};
 
-use super::{Call, Stop, made};
+use super::{Call, Stop, made, no_programme};
 use crate::problem::{Answer, json};
 
 /// Sets points aside until they are confirmed or cancelled, or the hold's time ends.
@@ -18,9 +18,10 @@ pub(crate) async fn place(call: &Call) -> Result<Answer, Stop> {
     let header = call.required_key()?;
     let hold: request::Hold = call.read()?;
     let asked = hold.asked()?;
+    let wallet = call.wallet(&hold.wallet, "/wallet")?;
     let ttl_ms = hold.ttl_seconds.map(|seconds| seconds.saturating_mul(1_000));
     let member = call.known(&hold.member).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::PlaceHold { asked, ttl_ms }).await
+    call.ask(StatusCode::CREATED, member, header, Ask::PlaceHold { wallet, asked, ttl_ms }).await
 }
 
 /// A hold as it stands.
@@ -30,9 +31,11 @@ pub(crate) async fn place(call: &Call) -> Result<Answer, Stop> {
 pub(crate) async fn get(call: &Call, id: &str) -> Result<Answer, Stop> {
     let MadeId { member, seq, .. } = made(Kind::Hold, id, Code::UnknownHold)?;
     let unknown = || Rejection::new(Code::UnknownHold, "", "there is no hold of this id; look at the answer that made it");
-    let (wallet, ended) = call.members().wallet(member, Some(seq), call.deadline).await?;
+    let (wallets, ended) = call.members().wallets(member, Some(seq), call.deadline).await?;
     let record = call.members().record(member, seq).await?.ok_or_else(unknown)?;
-    let shown = answer::hold(member, seq, &record, &wallet, ended).ok_or_else(unknown)?;
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    let shown = answer::hold(programme, member, seq, &record, &wallets, ended).ok_or_else(unknown)?;
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -66,8 +69,21 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     let header = call.required_key()?;
     let redemption: request::Redemption = call.read()?;
     let asked = redemption.asked()?;
+    let wallet = call.wallet(&redemption.wallet, "/wallet")?;
     let member = call.known(&redemption.member).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { asked }).await
+    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked }).await
+}
+
+/// Gives points from one of a member's wallets to another.
+#[utoipa::path(post, path = "/v1/transfers", tag = "spending", operation_id = "transfer", request_body = request::Transfer,
+    params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Transferred", body = answer::Written)))]
+pub(crate) async fn transfer(call: &Call) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let transfer: request::Transfer = call.read()?;
+    let (from, to) = (call.wallet(&transfer.from, "/from")?, call.wallet(&transfer.to, "/to")?);
+    let member = call.known(&transfer.member).await?;
+    call.ask(StatusCode::CREATED, member, header, Ask::Transfer { from, to, points: transfer.points }).await
 }
 
 /// A redemption as it was answered.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::Draft;
 use crate::ids::LotId;
 use crate::programme::Clawback;
-use crate::record::{Event, Record, Unlock};
+use crate::record::{Event, Movement, Record, Unlock};
 use crate::time::{DAY_MS, Millis};
 use crate::wallet::Lot;
 
 /// Takes a claim of a sale back; answers what nothing met, which the sale owes. `lines`: those that came
 /// back, whose own pending points go first.
-pub(super) fn claim(draft: &mut Draft<'_>, sale: u64, claimed: i64, lines: &[u16]) -> i64 {
+pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, sale: u64, claimed: i64, lines: &[u16]) -> i64 {
     let seq = u32::try_from(sale).unwrap_or(u32::MAX);
     let mut left = claimed;
     let mut take = |of: i64| {
@@ -22,61 +22,61 @@ pub(super) fn claim(draft: &mut Draft<'_>, sale: u64, claimed: i64, lines: &[u16
     let mine = |lots: &[Lot]| -> Vec<Lot> { lots.iter().filter(|lot| lot.id.seq == seq).copied().collect() };
 
     // The repayments that the sale made are undone first.
-    let wallet = draft.wallet();
-    let all: Vec<Lot> = mine(&wallet.live).into_iter().chain(mine(&wallet.rest)).collect();
+    let before = draft.wallet(wallet);
+    let all: Vec<Lot> = mine(&before.live).into_iter().chain(mine(&before.rest)).collect();
     for lot in &all {
         let points = take(lot.repaid);
         if points > 0 {
-            draft.emit(Event::RepaymentUndone { lot: lot.id, points });
+            draft.moves(wallet, Movement::RepaymentUndone { lot: lot.id, points });
         }
     }
-    let mut waiting: Vec<(Lot, Unlock)> = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
+    let mut waiting: Vec<(Lot, Unlock)> = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
     waiting.sort_by_key(|(lot, unlock)| (!matches!(unlock, Unlock::Delivery { line, .. } if lines.contains(line)), lot.id));
     for (lot, _) in waiting {
         let points = take(lot.left);
         if points > 0 {
-            draft.emit(Event::ClawedBack { lot: lot.id, points, pending: true });
+            draft.moves(wallet, Movement::ClawedBack { lot: lot.id, points, pending: true });
         }
     }
-    for lot in mine(&draft.wallet().live) {
+    for lot in mine(&draft.wallet(wallet).live) {
         let points = take(lot.free());
         if points > 0 {
-            draft.emit(Event::ClawedBack { lot: lot.id, points, pending: false });
+            draft.moves(wallet, Movement::ClawedBack { lot: lot.id, points, pending: false });
         }
     }
     for lot in &all {
         let points = take(lot.expired);
         if points > 0 {
-            draft.emit(Event::ExpiredCounted { lot: lot.id, points });
+            draft.moves(wallet, Movement::ExpiredCounted { lot: lot.id, points });
         }
     }
     if draft.programme.clawback != Clawback::SaleLots {
-        left -= take_available(draft, left);
+        left -= take_available(draft, wallet, left);
     }
     if draft.programme.clawback == Clawback::Unlimited && left > 0 {
-        draft.emit(Event::DebtRaised { points: left });
+        draft.moves(wallet, Movement::DebtRaised { points: left });
         left = 0;
     }
     if left > 0 {
-        draft.emit(Event::OwedRaised { sale: seq, points: left });
+        draft.moves(wallet, Movement::OwedRaised { sale: seq, points: left });
     }
     left
 }
 
 /// Takes up to so many points from what is available, in the order of spending.
-pub(super) fn take_available(draft: &mut Draft<'_>, points: i64) -> i64 {
-    let most = points.min(draft.figures().available).max(0);
-    for (lot, part) in draft.wallet().take(most) {
-        draft.emit(Event::ClawedBack { lot: lot.id, points: part, pending: false });
+pub(super) fn take_available(draft: &mut Draft<'_>, wallet: u8, points: i64) -> i64 {
+    let most = points.min(draft.figures(wallet).available).max(0);
+    for (lot, part) in draft.wallet(wallet).take(most) {
+        draft.moves(wallet, Movement::ClawedBack { lot: lot.id, points: part, pending: false });
     }
     most
 }
 
 /// Gives points that a record burned back to the lots they came from, in the reverse order of the debit, from where
 /// earlier restorations stopped. What is past its time lives on for the grace, or expires at once.
-pub(super) fn restore(draft: &mut Draft<'_>, burned_by: u64, restored: i64, points: i64, records: &[(u64, Arc<Record>)]) {
+pub(super) fn restore(draft: &mut Draft<'_>, wallet: u8, burned_by: u64, restored: i64, points: i64, records: &[(u64, Arc<Record>)]) {
     let Some((_, record)) = records.iter().find(|(seq, _)| *seq == burned_by) else { return };
-    let debits: Vec<(LotId, i64, Millis, Millis)> = record.events.iter().filter_map(debit).collect();
+    let debits: Vec<(LotId, i64, Millis, Millis)> = record.events.iter().filter_map(|event| debit(wallet, event)).collect();
     let (mut skip, mut left) = (restored, points);
     for (lot, debited, activated_at, expires_at) in debits.into_iter().rev() {
         let skipped = skip.min(debited);
@@ -87,21 +87,22 @@ pub(super) fn restore(draft: &mut Draft<'_>, burned_by: u64, restored: i64, poin
         }
         left -= part;
         // Rolling expiry may have moved the lot meanwhile.
-        let expires_at = draft.wallet().lot(lot).map_or(expires_at, |known| known.expires_at.max(expires_at)).max(draft.rolled(&draft.programme));
-        let grace = i64::from(draft.programme.wallet.grace_days) * DAY_MS;
+        let expires_at = draft.wallet(wallet).lot(lot).map_or(expires_at, |known| known.expires_at.max(expires_at)).max(draft.rolled(wallet, &draft.programme));
+        let grace = i64::from(draft.programme.wallet(wallet).grace_days) * DAY_MS;
         let over = expires_at <= draft.now;
         let until = if over && grace > 0 { draft.now + grace } else { expires_at };
-        draft.emit(Event::Reinstated { lot, points: part, activated_at, expires_at: until });
+        draft.moves(wallet, Movement::Reinstated { lot, points: part, activated_at, expires_at: until });
         if until <= draft.now {
-            draft.emit(Event::Expired { lot, points: part, at: draft.now });
+            draft.moves(wallet, Movement::Expired { lot, points: part, at: draft.now });
         }
     }
-    draft.meet_debt();
+    draft.meet_debt(wallet);
 }
 
-fn debit(event: &Event) -> Option<(LotId, i64, Millis, Millis)> {
-    match *event {
-        Event::Spent { lot, points, activated_at, expires_at } | Event::HeldSpent { lot, points, activated_at, expires_at, .. } => Some((lot, points, activated_at, expires_at)),
+fn debit(wallet: u8, event: &Event) -> Option<(LotId, i64, Millis, Millis)> {
+    let Event::Points(of, movement) = event else { return None };
+    match *movement {
+        Movement::Spent { lot, points, activated_at, expires_at } | Movement::HeldSpent { lot, points, activated_at, expires_at, .. } if *of == wallet => Some((lot, points, activated_at, expires_at)),
         _ => None,
     }
 }

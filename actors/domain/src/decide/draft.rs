@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::ids::LotId;
 use crate::member::Member;
 use crate::number::Currency;
 use crate::programme::Programme;
-use crate::record::{Asked, Body, Event, Figures, HoldEnd, Record, Standing, TierWhy, Unlock};
+use crate::record::{Asked, Body, Event, Figures, HoldEnd, Movement, Record, Standing, TierWhy, Unlock};
 use crate::time::{DAY_MS, Day, Millis, expiry};
 use crate::wallet::{Lot, Wallet, due};
 use crate::{Code, Rejection};
@@ -23,29 +25,40 @@ pub struct Draft<'a> {
     /// The version that serves now.
     pub(super) programme: Arc<Programme>,
     events: Vec<Event>,
+    desks: SmallVec<[Desk<'a>; 1]>,
+    /// Events that the desks' wallets have folded in.
+    folded: usize,
+    tier: u8,
+    lots: u16,
+}
+
+/// A wallet in the making.
+struct Desk<'a> {
     /// Copied at the first event that changes a lot which is there already: an ordinary purchase only
     /// adds one, and must not cost more for a member with many.
     wallet: Cow<'a, Wallet>,
-    /// Events that `wallet` has folded in.
-    folded: usize,
+    /// With every event so far.
     figures: Figures,
-    tier: u8,
-    lots: u16,
+    touched: bool,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(member: &'a Member, context: &'a Context<'a>) -> Result<Self, Rejection> {
         let programme = context.programmes.current().cloned();
         let programme = programme.ok_or_else(|| Rejection::new(Code::NotSupported, "", "no programme is loaded on this node"))?;
+        let count = programme.wallets.len().max(member.wallets.len());
+        let desk = |place: usize| match member.wallets.get(place) {
+            Some(wallet) => Desk { wallet: Cow::Borrowed(wallet), figures: wallet.figures, touched: place == 0 },
+            None => Desk { wallet: Cow::Owned(Wallet::default()), figures: Figures::default(), touched: place == 0 },
+        };
         Ok(Self {
+            desks: (0..count).map(desk).collect(),
             member,
             context,
             now: member.now(context.now),
             programme,
             events: Vec::new(),
-            wallet: Cow::Borrowed(&member.wallet),
             folded: 0,
-            figures: member.wallet.figures,
             tier: member.tier.level,
             lots: 0,
         })
@@ -56,29 +69,43 @@ impl<'a> Draft<'a> {
         u32::try_from(self.member.seq + 1).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn figures(&self) -> Figures {
-        self.figures
+    /// The wallets by their places.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+        (0_u8..).take(self.desks.len())
+    }
+
+    pub(super) fn figures(&self, wallet: u8) -> Figures {
+        self.desks[usize::from(wallet)].figures
     }
 
     pub(super) fn emit(&mut self, event: Event) {
-        self.figures.apply(&event);
-        if let Event::TierChanged { to, .. } = event {
-            self.tier = to;
+        match event {
+            Event::Points(wallet, movement) => {
+                let desk = &mut self.desks[usize::from(wallet)];
+                desk.figures.apply(&movement);
+                desk.touched = true;
+            }
+            Event::TierChanged { to, .. } => self.tier = to,
+            Event::RoomUsed { .. } | Event::Metric { .. } | Event::Visit { .. } | Event::TierReviewed { .. } => {}
         }
         self.events.push(event);
     }
 
-    /// The wallet with every event so far.
-    pub(super) fn wallet(&mut self) -> &Wallet {
-        if self.folded < self.events.len() {
-            let seq = self.member.seq + 1;
-            let wallet = self.wallet.to_mut();
-            for event in &self.events[self.folded..] {
-                wallet.apply(seq, event);
+    /// Emits a movement of points in a wallet.
+    pub(super) fn moves(&mut self, wallet: u8, movement: Movement) {
+        self.emit(Event::Points(wallet, movement));
+    }
+
+    /// A wallet with every event so far.
+    pub(super) fn wallet(&mut self, wallet: u8) -> &Wallet {
+        let seq = self.member.seq + 1;
+        for event in &self.events[self.folded..] {
+            if let Event::Points(of, movement) = event {
+                self.desks[usize::from(*of)].wallet.to_mut().apply(seq, movement);
             }
-            self.folded = self.events.len();
         }
-        &self.wallet
+        self.folded = self.events.len();
+        &self.desks[usize::from(wallet)].wallet
     }
 
     /// A new lot of this record.
@@ -93,12 +120,14 @@ impl<'a> Draft<'a> {
             return;
         }
         let now = self.now;
-        let over: Vec<_> = self.wallet().holds.iter().filter(|hold| hold.expires_at <= now).cloned().collect();
-        for hold in over {
-            self.release(&hold, HoldEnd::Expired);
+        for wallet in self.numbers() {
+            let over: Vec<_> = self.wallet(wallet).holds.iter().filter(|hold| hold.expires_at <= now).cloned().collect();
+            for hold in over {
+                self.release(wallet, &hold, HoldEnd::Expired);
+            }
+            self.post_unlocks(wallet);
+            self.post_expiries(wallet);
         }
-        self.post_unlocks();
-        self.post_expiries();
         let programme = self.programme.clone();
         for event in self.member.tier.reviews(&programme.tiers, &programme.zone, now) {
             self.emit(event);
@@ -106,26 +135,27 @@ impl<'a> Draft<'a> {
     }
 
     /// Pending points whose day has come; what waited for an event past its deadline lapses.
-    fn post_unlocks(&mut self) {
+    fn post_unlocks(&mut self, wallet: u8) {
         let now = self.now;
-        let mut over: Vec<_> = self.wallet().waiting.iter().filter(|(_, unlock)| due(*unlock) <= now).copied().collect();
+        let mut over: Vec<_> = self.wallet(wallet).waiting.iter().filter(|(_, unlock)| due(*unlock) <= now).copied().collect();
         over.sort_by_key(|(lot, unlock)| (due(*unlock), lot.id));
         for (lot, unlock) in over {
             match unlock {
                 Unlock::At(at) => {
-                    super::deliver::activate(self, &lot, at);
-                    self.meet_debt();
+                    super::deliver::activate(self, wallet, &lot, at);
+                    self.meet_debt(wallet);
                 }
-                Unlock::Delivery { .. } | Unlock::LastLine { .. } => self.emit(Event::Lapsed { lot: lot.id, points: lot.left }),
+                // The sale stands, so what it counts for the tier stays.
+                Unlock::Delivery { .. } | Unlock::LastLine { .. } => self.moves(wallet, Movement::Lapsed { lot: lot.id, points: lot.left }),
             }
         }
     }
 
-    fn post_expiries(&mut self) {
+    fn post_expiries(&mut self, wallet: u8) {
         let now = self.now;
-        let over: Vec<_> = self.wallet().live.iter().take_while(|lot| lot.expires_at <= now).copied().collect();
+        let over: Vec<_> = self.wallet(wallet).live.iter().take_while(|lot| lot.expires_at <= now).copied().collect();
         for lot in over {
-            self.emit(Event::Expired { lot: lot.id, points: lot.free(), at: lot.expires_at });
+            self.moves(wallet, Movement::Expired { lot: lot.id, points: lot.free(), at: lot.expires_at });
         }
     }
 
@@ -139,88 +169,92 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives a hold's points back to their lots; what is past its time expires at once, or lives on for the grace.
-    pub(super) fn release(&mut self, hold: &crate::wallet::Hold, end: HoldEnd) {
-        let grace = i64::from(self.programme.wallet.grace_days) * DAY_MS;
+    pub(super) fn release(&mut self, wallet: u8, hold: &crate::wallet::Hold, end: HoldEnd) {
+        let grace = i64::from(self.programme.wallet(wallet).grace_days) * DAY_MS;
         let now = self.now;
         for (lot, points) in &hold.lots {
-            self.emit(Event::Released { hold: hold.seq, lot: *lot, points: *points });
-            let expires_at = self.wallet().lot(*lot).map_or(now, |lot| lot.expires_at);
+            self.moves(wallet, Movement::Released { hold: hold.seq, lot: *lot, points: *points });
+            let expires_at = self.wallet(wallet).lot(*lot).map_or(now, |lot| lot.expires_at);
             // The grace counts from the release; a hold may end long before anyone asks.
             let released = if end == HoldEnd::Expired { hold.expires_at } else { self.now };
             if expires_at <= released && released.saturating_add(grace) <= self.now {
                 // Whatever becomes available meets debt first, however briefly it lives.
-                self.meet_debt();
-                self.expire(*lot, *points, released.saturating_add(grace));
+                self.meet_debt(wallet);
+                self.expire(wallet, *lot, *points, released.saturating_add(grace));
             } else if expires_at <= released {
                 // Given a new time by coming back; nothing but the time changes.
                 let (id, at) = (*lot, released + grace);
-                let activated_at = self.wallet().lot(id).map_or(now, |lot| lot.activated_at);
-                self.emit(Event::Reinstated { lot: id, points: 0, activated_at, expires_at: at });
+                let activated_at = self.wallet(wallet).lot(id).map_or(now, |lot| lot.activated_at);
+                self.moves(wallet, Movement::Reinstated { lot: id, points: 0, activated_at, expires_at: at });
             }
         }
-        self.emit(Event::HoldEnded { hold: hold.seq, end });
-        self.meet_debt();
+        self.moves(wallet, Movement::HoldEnded { hold: hold.seq, end });
+        self.meet_debt(wallet);
     }
 
     /// Expires what is left of so many points that have just come to a lot.
-    pub(super) fn expire(&mut self, lot: LotId, points: i64, at: Millis) {
-        let points = self.wallet().lot(lot).map_or(0, Lot::free).min(points);
+    pub(super) fn expire(&mut self, wallet: u8, lot: LotId, points: i64, at: Millis) {
+        let points = self.wallet(wallet).lot(lot).map_or(0, Lot::free).min(points);
         if points > 0 {
-            self.emit(Event::Expired { lot, points, at });
+            self.moves(wallet, Movement::Expired { lot, points, at });
         }
     }
 
     /// Takes points for a redemption of this record, in the order of spending.
-    pub(super) fn spend(&mut self, points: i64, field: &str) -> Result<(), Rejection> {
-        self.enough(points, field)?;
-        for (lot, part) in self.wallet().take(points) {
-            self.emit(Event::Spent { lot: lot.id, points: part, activated_at: lot.activated_at, expires_at: lot.expires_at });
+    pub(super) fn spend(&mut self, wallet: u8, points: i64, field: &str) -> Result<(), Rejection> {
+        self.enough(wallet, points, field)?;
+        for (lot, part) in self.wallet(wallet).take(points) {
+            self.moves(wallet, Movement::Spent { lot: lot.id, points: part, activated_at: lot.activated_at, expires_at: lot.expires_at });
         }
         Ok(())
     }
 
     /// Whether so many points are available.
-    pub(super) fn enough(&self, points: i64, field: &str) -> Result<(), Rejection> {
-        if points <= self.figures.available {
+    pub(super) fn enough(&self, wallet: u8, points: i64, field: &str) -> Result<(), Rejection> {
+        let available = self.figures(wallet).available;
+        if points <= available {
             return Ok(());
         }
-        let detail = format!("{points} points are asked for and {} are available; ask for fewer", self.figures.available);
+        let detail = format!("{points} points are asked for and {available} are available; ask for fewer");
         Err(Rejection::new(Code::InsufficientPoints, field, &detail))
     }
 
     /// Rule 14: active points that nothing holds first meet what their sale owes, then debt.
-    pub(super) fn meet_debt(&mut self) {
-        let owed = self.wallet().owed.clone();
+    pub(super) fn meet_debt(&mut self, wallet: u8) {
+        let owed = self.wallet(wallet).owed.clone();
         for (sale, mut left) in owed {
-            let lots: Vec<_> = self.wallet().live.iter().filter(|lot| lot.id.seq == sale).copied().collect();
+            let lots: Vec<_> = self.wallet(wallet).live.iter().filter(|lot| lot.id.seq == sale).copied().collect();
             for lot in lots {
                 let points = left.min(lot.free());
                 if points > 0 {
-                    self.emit(Event::OwedMet { sale, lot: lot.id, points });
+                    self.moves(wallet, Movement::OwedMet { sale, lot: lot.id, points });
                     left -= points;
                 }
             }
         }
-        let debt = self.figures.debt.min(self.figures.available);
+        let figures = self.figures(wallet);
+        let debt = figures.debt.min(figures.available);
         if debt > 0 {
-            for (lot, points) in self.wallet().take(debt) {
-                self.emit(Event::DebtRepaid { lot: lot.id, points });
+            for (lot, points) in self.wallet(wallet).take(debt) {
+                self.moves(wallet, Movement::DebtRepaid { lot: lot.id, points });
             }
         }
     }
 
     /// Rule 4, rolling: a redemption moves every lot's expiry, only later.
-    pub(super) fn roll_expiry(&mut self) {
-        let rule = self.programme.wallet.expiry.filter(|rule| rule.rolling);
+    pub(super) fn roll_expiry(&mut self, wallet: u8) {
+        let rule = self.programme.wallet(wallet).expiry.filter(|rule| rule.rolling);
         if let Some(rule) = rule {
             let expires_at = expiry(self.now, rule.months, rule.round_up, &self.programme.zone);
-            self.emit(Event::ExpiryMoved { expires_at });
+            self.moves(wallet, Movement::ExpiryMoved { expires_at });
         }
     }
 
     /// Rule 4, rolling: to where the purchases and redemptions so far have moved every lot's expiry.
-    pub(super) fn rolled(&self, programme: &Programme) -> Millis {
-        if programme.wallet.expiry.is_some_and(|rule| rule.rolling) { self.member.wallet.rolled } else { Millis::MIN }
+    pub(super) fn rolled(&self, wallet: u8, programme: &Programme) -> Millis {
+        let rolling = programme.wallet(wallet).expiry.is_some_and(|rule| rule.rolling);
+        let moved = self.member.wallets.get(usize::from(wallet)).filter(|_| rolling);
+        moved.map_or(Millis::MIN, |wallet| wallet.rolled)
     }
 
     /// Raises the tier at once if the metric now carries a higher one (rule 21).
@@ -249,10 +283,10 @@ impl<'a> Draft<'a> {
 
     /// Points that count for the member's cap of a period, this record's changes included: what comes back in an
     /// exchange makes room for what is sold in it.
-    pub(super) fn room_used(&self, period: Day) -> i64 {
-        let before = self.member.room.iter().find(|(day, _)| *day == period).map_or(0, |(_, used)| *used);
+    pub(super) fn room_used(&self, wallet: u8, period: Day) -> i64 {
+        let before = self.member.room.iter().find(|(of, day, _)| *of == wallet && *day == period).map_or(0, |(_, _, used)| *used);
         let of = |event: &Event| match event {
-            Event::RoomUsed { period: of, points } if *of == period => *points,
+            Event::RoomUsed { wallet: of, period: day, points } if *of == wallet && *day == period => *points,
             _ => 0,
         };
         before + self.events.iter().map(of).sum::<i64>()
@@ -273,13 +307,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Points asked for, directly or as money (rule 13), and what they are worth.
-    pub(super) fn priced(&self, asked: Asked, field: &str) -> Result<(i64, Option<Currency>, i64), Rejection> {
+    pub(super) fn priced(&self, wallet: u8, asked: Asked, field: &str) -> Result<(i64, Option<Currency>, i64), Rejection> {
         let (points, currency, value) = match asked {
             Asked::Points(points) => (points, None, 0),
             Asked::Money(currency, amount) => {
-                let points = self.programme.points(amount, currency);
+                let points = self.programme.points(wallet, amount, currency);
                 let points = points.ok_or_else(|| {
-                    Rejection::new(Code::CurrencyMismatch, field, &format!("points have no value in {currency:?}; the programme's [wallet.values] names the currencies"))
+                    Rejection::new(Code::CurrencyMismatch, field, &format!("points have no value in {currency:?}; the wallet's values in the programme name the currencies"))
                 })?;
                 (points, Some(currency), amount)
             }
@@ -297,13 +331,14 @@ impl<'a> Draft<'a> {
         Standing { metric: tier.sum(rules, period, &self.metric_changes()), until: tier.next(rules, period).plus(-1) }
     }
 
-    /// Figures and tier as they stand.
-    pub(super) fn outcome(&self) -> (Figures, u8) {
-        (self.figures, self.tier)
+    /// Figures by wallet, and the tier, as they stand.
+    pub(super) fn outcome(&self) -> (SmallVec<[Figures; 1]>, u8) {
+        (self.desks.iter().map(|desk| desk.figures).collect(), self.tier)
     }
 
     /// Closes the draft.
     pub(super) fn record(self, header: u128, body: Body) -> Record {
-        Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after: self.figures, tier: self.tier }
+        let after = (0_u8..).zip(&self.desks).filter(|(_, desk)| desk.touched).map(|(number, desk)| (number, desk.figures)).collect();
+        Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after, tier: self.tier }
     }
 }

@@ -3,110 +3,115 @@
 use std::sync::Arc;
 
 use super::Draft;
-use crate::record::{Asked, Body, Event, HoldEnd, Record};
+use crate::record::{Asked, Body, HoldEnd, Movement, Record};
 use crate::wallet::Hold;
 use crate::{Code, Rejection};
 
-pub(super) fn place(draft: &mut Draft<'_>, asked: Asked, ttl_ms: Option<i64>) -> Result<Body, Rejection> {
+pub(super) fn place(draft: &mut Draft<'_>, wallet: u8, asked: Asked, ttl_ms: Option<i64>) -> Result<Body, Rejection> {
     let rules = draft.programme.holds;
     let ttl = ttl_ms.unwrap_or(rules.ttl_ms);
     if !(1_000..=rules.max_ttl_ms).contains(&ttl) {
         let detail = format!("a hold lives between 1 and {} seconds", rules.max_ttl_ms / 1_000);
         return Err(Rejection::new(Code::Invalid, "/ttl_seconds", &detail));
     }
-    if draft.wallet().holds.len() >= rules.max_open {
+    let open: usize = draft.numbers().map(|wallet| draft.wallet(wallet).holds.len()).sum();
+    if open >= rules.max_open {
         let detail = format!("{} holds are open; confirm or cancel one first", rules.max_open);
         return Err(Rejection::new(Code::TooManyHolds, "", &detail));
     }
-    let (points, currency, value) = draft.priced(asked, "/points")?;
-    draft.enough(points, "/points")?;
-    for (lot, part) in draft.wallet().take(points) {
-        draft.emit(Event::Held { lot: lot.id, points: part });
+    let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
+    draft.enough(wallet, points, "/points")?;
+    for (lot, part) in draft.wallet(wallet).take(points) {
+        draft.moves(wallet, Movement::Held { lot: lot.id, points: part });
     }
-    Ok(Body::HoldPlaced { points, currency, value, expires_at: draft.now + ttl, asked, ttl_ms })
+    Ok(Body::HoldPlaced { wallet, points, currency, value, expires_at: draft.now + ttl, asked, ttl_ms })
 }
 
 pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
-    let placed = placed(seq, records)?;
+    let (wallet, placed) = placed(seq, records)?;
     let want = points.unwrap_or(placed);
     if !(1..=placed).contains(&want) {
         return Err(Rejection::new(Code::Invalid, "/points", &format!("the hold is of {placed} points; confirm between 1 and that")));
     }
-    match open(draft, seq) {
-        Some(hold) => take(draft, &hold, want),
-        None => late(draft, seq, want, records)?,
+    match open(draft, wallet, seq) {
+        Some(hold) => take(draft, wallet, &hold, want),
+        None => late(draft, wallet, seq, want, records)?,
     }
-    draft.roll_expiry();
-    Ok(Body::HoldConfirmed { hold: seq, points: want, asked: points })
+    draft.roll_expiry(wallet);
+    Ok(Body::HoldConfirmed { wallet, hold: seq, points: want, asked: points })
 }
 
 /// A points tender that names a hold.
-pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, seq: u64, points: i64, field: &str, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
-    let Some(hold) = open(draft, seq) else {
-        let at_field = |no: Rejection| Rejection { field: format!("{field}/hold").into(), ..no };
-        if points > placed(seq, records).map_err(at_field)? {
+pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, wallet: u8, seq: u64, points: i64, field: &str, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
+    let at_field = |no: Rejection| Rejection { field: format!("{field}/hold").into(), ..no };
+    let (of, placed) = placed(seq, records).map_err(at_field)?;
+    if of != wallet {
+        return Err(Rejection::new(Code::Invalid, format!("{field}/wallet"), "the hold is of another wallet than the tender; leave the wallet out"));
+    }
+    let Some(hold) = open(draft, wallet, seq) else {
+        if points > placed {
             return Err(Rejection::new(Code::InsufficientPoints, format!("{field}/amount"), "the amount takes more points than the hold had"));
         }
-        return late(draft, seq, points, records).map_err(at_field);
+        return late(draft, wallet, seq, points, records).map_err(at_field);
     };
     if points > hold.points {
         let detail = format!("the amount takes {points} points and the hold has {}", hold.points);
         return Err(Rejection::new(Code::InsufficientPoints, format!("{field}/amount"), &detail));
     }
-    take(draft, &hold, points);
+    take(draft, wallet, &hold, points);
     Ok(())
 }
 
 pub(super) fn cancel(draft: &mut Draft<'_>, seq: u64, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
-    placed(seq, records)?;
-    let hold = open(draft, seq).ok_or_else(|| Rejection::new(Code::HoldExpired, "", "this hold is over; there is nothing to cancel"))?;
-    draft.release(&hold, HoldEnd::Cancelled);
+    let (wallet, _) = placed(seq, records)?;
+    let hold = open(draft, wallet, seq).ok_or_else(|| Rejection::new(Code::HoldExpired, "", "this hold is over; there is nothing to cancel"))?;
+    draft.release(wallet, &hold, HoldEnd::Cancelled);
     Ok(Body::HoldCancelled { hold: seq })
 }
 
-/// The points that a hold was placed for.
-fn placed(seq: u64, records: &[(u64, Arc<Record>)]) -> Result<i64, Rejection> {
+/// The wallet and the points that a hold was placed for.
+pub(super) fn placed(seq: u64, records: &[(u64, Arc<Record>)]) -> Result<(u8, i64), Rejection> {
     let body = records.iter().find(|(number, _)| *number == seq).map(|(_, record)| &record.body);
     match body {
-        Some(Body::HoldPlaced { points, .. }) => Ok(*points),
+        Some(Body::HoldPlaced { wallet, points, .. }) => Ok((*wallet, *points)),
         _ => Err(Rejection::new(Code::UnknownHold, "", "this member has no such hold")),
     }
 }
 
-fn open(draft: &mut Draft<'_>, seq: u64) -> Option<Hold> {
-    draft.wallet().holds.iter().find(|hold| u64::from(hold.seq) == seq).cloned()
+fn open(draft: &mut Draft<'_>, wallet: u8, seq: u64) -> Option<Hold> {
+    draft.wallet(wallet).holds.iter().find(|hold| u64::from(hold.seq) == seq).cloned()
 }
 
 /// Redeems part of a hold, the first lots in the order of spending; the rest returns.
-fn take(draft: &mut Draft<'_>, hold: &Hold, points: i64) {
+fn take(draft: &mut Draft<'_>, wallet: u8, hold: &Hold, points: i64) {
     let mut left = points;
     let mut rest = hold.clone();
     for (lot, held) in &mut rest.lots {
         let part = left.min(*held);
-        let Some(known) = draft.wallet().lot(*lot).copied() else { continue };
+        let Some(known) = draft.wallet(wallet).lot(*lot).copied() else { continue };
         if part > 0 {
             let (activated_at, expires_at) = (known.activated_at, known.expires_at);
-            draft.emit(Event::HeldSpent { hold: hold.seq, lot: *lot, points: part, activated_at, expires_at });
+            draft.moves(wallet, Movement::HeldSpent { hold: hold.seq, lot: *lot, points: part, activated_at, expires_at });
             left -= part;
             *held -= part;
         }
     }
     rest.lots.retain(|(_, held)| *held > 0);
-    draft.release(&rest, HoldEnd::Confirmed);
+    draft.release(wallet, &rest, HoldEnd::Confirmed);
 }
 
 /// A confirm after the hold's time takes the same number again, if available (rule 12).
-fn late(draft: &mut Draft<'_>, seq: u64, points: i64, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
+fn late(draft: &mut Draft<'_>, wallet: u8, seq: u64, points: i64, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
     let ended = records.iter().find(|(number, _)| *number == seq).is_some_and(|(_, record)| match record.body {
         Body::HoldPlaced { expires_at, .. } => expires_at <= draft.now,
         _ => false,
     });
     let over = Rejection::new(Code::HoldExpired, "", "this hold is over and its points are not available; place another");
-    if !ended || draft.member.ended_hold(seq) || draft.figures().available < points {
+    if !ended || draft.member.ended_hold(seq) || draft.figures(wallet).available < points {
         return Err(over);
     }
-    draft.spend(points, "/points")?;
+    draft.spend(wallet, points, "/points")?;
     // Said once more, so that it is remembered as confirmed.
-    draft.emit(Event::HoldEnded { hold: u32::try_from(seq).unwrap_or(u32::MAX), end: HoldEnd::Confirmed });
+    draft.moves(wallet, Movement::HoldEnded { hold: u32::try_from(seq).unwrap_or(u32::MAX), end: HoldEnd::Confirmed });
     Ok(())
 }

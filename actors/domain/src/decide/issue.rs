@@ -5,74 +5,76 @@ use std::collections::BTreeMap;
 use super::Draft;
 use crate::basket::{Basket, Worth};
 use crate::earn::{Earned, WHOLE_BASKET};
-use crate::programme::{Head, Programme, UnlockRule};
-use crate::record::{Event, Unlock};
+use crate::programme::{Programme, UnlockRule};
+use crate::rules::Head;
+use crate::record::{Movement, Unlock};
 use crate::time::{DAY_MS, Day, Millis, NEVER, expiry};
 
 /// A delivery that has not come by then reverses what waits for it.
 const DELIVERY: Millis = 90 * DAY_MS;
 
-/// Issues the points of a sale; past their time already, they expire in the same commit (rule 2). Answers
+/// Issues the points of a sale in a wallet; past their time already, they expire in the same commit (rule 2). Answers
 /// how many of them wait.
-pub(super) fn issue(draft: &mut Draft<'_>, programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> i64 {
+pub(super) fn issue(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> i64 {
     let occurred_at = head.basket.occurred_at;
-    let rule = programme.wallet.expiry;
+    let rule = programme.wallet(wallet).expiry;
     let from = match rule {
         Some(rule) if rule.from_activation => draft.now,
         _ => occurred_at,
     };
     let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
-    let at_least = draft.rolled(programme);
+    let at_least = draft.rolled(wallet, programme);
     if rule.is_some_and(|rule| rule.rolling) {
-        draft.emit(Event::ExpiryMoved { expires_at });
+        draft.moves(wallet, Movement::ExpiryMoved { expires_at });
     }
     let expires_at = expires_at.max(at_least);
-    let parts = parts(programme, head, worth, earned);
+    let parts = parts(wallet, programme, head, worth, earned);
     let mut pending = 0;
     for (unlock, points) in parts {
         let lot = draft.new_lot();
         match unlock {
             // A late sale may have unlocked before it arrived.
-            Some(Unlock::At(at)) if at <= draft.now => active(draft, programme, points, lot, at, expires_at),
+            Some(Unlock::At(at)) if at <= draft.now => active(draft, wallet, programme, points, lot, (at, expires_at)),
             Some(_) => {
                 pending += points;
-                draft.emit(Event::Issued { lot, points, unlock, activated_at: draft.now, expires_at });
+                draft.moves(wallet, Movement::Issued { lot, points, unlock, activated_at: draft.now, expires_at });
             }
-            None => active(draft, programme, points, lot, draft.now, expires_at),
+            None => active(draft, wallet, programme, points, lot, (draft.now, expires_at)),
         }
     }
-    if draft.figures().debt > 0 {
-        draft.meet_debt();
+    if draft.figures(wallet).debt > 0 {
+        draft.meet_debt(wallet);
     }
     pending
 }
 
-fn active(draft: &mut Draft<'_>, programme: &Programme, points: i64, lot: crate::ids::LotId, activated_at: Millis, expires_at: Millis) {
-    let from_activation = programme.wallet.expiry.filter(|rule| rule.from_activation);
-    let counted = |rule: crate::programme::ExpiryRule| expiry(activated_at, rule.months, rule.round_up, &programme.zone).max(draft.rolled(programme));
+fn active(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, points: i64, lot: crate::ids::LotId, (activated_at, expires_at): (Millis, Millis)) {
+    let from_activation = programme.wallet(wallet).expiry.filter(|rule| rule.from_activation);
+    let counted = |rule: crate::programme::ExpiryRule| expiry(activated_at, rule.months, rule.round_up, &programme.zone).max(draft.rolled(wallet, programme));
     let expires_at = from_activation.map_or(expires_at, counted);
-    draft.emit(Event::Issued { lot, points, unlock: None, activated_at, expires_at });
+    draft.moves(wallet, Movement::Issued { lot, points, unlock: None, activated_at, expires_at });
     if expires_at <= draft.now {
-        draft.emit(Event::Expired { lot, points, at: draft.now });
+        draft.moves(wallet, Movement::Expired { lot, points, at: draft.now });
     }
 }
 
 /// The points by what they wait for; `None` first.
-fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
-    if programme.pending.is_empty() || earned.points <= 0 {
-        return if earned.points > 0 { vec![(None, earned.points)] } else { Vec::new() };
+fn parts(wallet: u8, programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
+    let all = earned.of(wallet);
+    if programme.pending.is_empty() || all <= 0 {
+        return if all > 0 { vec![(None, all)] } else { Vec::new() };
     }
     // A line that earns by rule 5 holds the basket's bonus back, also when its own points come to 0.
     let earning = head.basket.lines.iter().zip(&worth.lines).enumerate().filter(|(_, (line, worth))| worth.sold && worth.net > 0 && programme.earns(line));
     let mut lines: BTreeMap<u16, i64> = earning.filter_map(|(place, _)| Some((u16::try_from(place).ok()?, 0))).collect();
-    for award in &earned.awards {
+    for award in earned.awards.iter().filter(|award| award.source.wallet(programme) == wallet) {
         *lines.entry(award.line).or_default() += award.points;
     }
     let whole = lines.remove(&WHOLE_BASKET).unwrap_or(0);
     let deadline = head.basket.occurred_at.saturating_add(DELIVERY);
     let (mut now, mut timed, mut delivered) = (0, BTreeMap::<Millis, i64>::new(), Vec::new());
     for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0 || whole > 0) {
-        match unlock(programme, head, usize::from(line)) {
+        match unlock(wallet, programme, head, usize::from(line)) {
             None => now += points,
             // A date that had passed when the sale was made holds nothing back.
             Some(UnlockRule::At(at)) if at.start(head.zone) <= head.basket.occurred_at => now += points,
@@ -101,8 +103,8 @@ fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned)
     parts
 }
 
-fn unlock(programme: &Programme, head: &Head<'_>, line: usize) -> Option<UnlockRule> {
+fn unlock(wallet: u8, programme: &Programme, head: &Head<'_>, line: usize) -> Option<UnlockRule> {
     let basket: &Basket = head.basket;
     let line = basket.lines.get(line)?;
-    programme.pending.iter().find(|rule| rule.when.head(head) && rule.when.line(line)).map(|rule| rule.unlock)
+    programme.pending.iter().filter(|rule| rule.wallet.is_none_or(|of| of == wallet)).find(|rule| rule.when.head(head) && rule.when.line(line)).map(|rule| rule.unlock)
 }

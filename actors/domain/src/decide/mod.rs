@@ -13,6 +13,7 @@ mod redeem;
 mod repeat;
 mod returns;
 mod reverse;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::CancelHold { .. }
         | Ask::Redeem { .. }
         | Ask::Adjust { .. }
+        | Ask::Transfer { .. }
         | Ask::Deliver { .. }
         | Ask::Reverse { .. }
         | Ask::AddAlias { .. }
@@ -139,20 +141,21 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
     let body = match &command.ask {
         Ask::Enrol { aliases } => enrol::enrol(&mut draft, aliases)?,
         Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase, records)?,
-        Ask::PlaceHold { asked, ttl_ms } => hold::place(&mut draft, *asked, *ttl_ms)?,
+        Ask::PlaceHold { wallet, asked, ttl_ms } => hold::place(&mut draft, *wallet, *asked, *ttl_ms)?,
         Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
         Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
-        Ask::Redeem { asked } => redeem::redeem(&mut draft, *asked)?,
-        Ask::Adjust { points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *points, reason, *allow_debt, *write_off)?,
+        Ask::Redeem { wallet, asked } => redeem::redeem(&mut draft, *wallet, *asked)?,
+        Ask::Adjust { wallet, points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *wallet, *points, reason, *allow_debt, *write_off)?,
         Ask::Return(asked) => returns::give_back(&mut draft, asked, records)?,
         Ask::BlindReturn(asked) => returns::blind(&mut draft, asked)?,
         Ask::Deliver { sale, lines } => deliver::deliver(&mut draft, *sale, lines, records)?,
         Ask::Reverse { redemption } => reverse::reverse(&mut draft, *redemption, records)?,
+        Ask::Transfer { from, to, points } => transfer::transfer(&mut draft, *from, *to, *points)?,
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
     };
-    let Figures { available, pending, held, debt } = draft.figures();
-    if [available, pending, held, debt].into_iter().any(|points| points > MOST) {
+    let too_many = |Figures { available, pending, held, debt }| [available, pending, held, debt].into_iter().any(|points| points > MOST);
+    if draft.numbers().any(|wallet| too_many(draft.figures(wallet))) {
         return Err(Rejection::new(Code::Overflow, "", "the member's balance would grow beyond what can be counted"));
     }
     Ok(draft.record(command.header, body))
@@ -173,17 +176,17 @@ pub fn try_new(aliases: Vec<crate::record::Alias>, command: &Command, context: &
     draft(&member, command, context, &[])
 }
 
-/// The wallet with everything that time has brought about by `context.now`, not yet posted.
+/// The wallets with everything that time has brought about by `context.now`, not yet posted.
 #[must_use]
-pub fn wallet(member: &Member, context: &Context<'_>) -> Option<crate::wallet::Wallet> {
+pub fn wallets(member: &Member, context: &Context<'_>) -> Option<Vec<crate::wallet::Wallet>> {
     let mut draft = Draft::new(member, context).ok()?;
     draft.post_due();
-    Some(draft.wallet().clone())
+    Some(draft.numbers().map(|wallet| draft.wallet(wallet).clone()).collect())
 }
 
-/// Figures and tier with everything that time has brought about by `context.now`, not yet posted.
+/// Figures by wallet, and the tier, with everything that time has brought about by `context.now`, not yet posted.
 #[must_use]
-pub fn due(member: &Member, context: &Context<'_>) -> Option<(Figures, u8)> {
+pub fn due(member: &Member, context: &Context<'_>) -> Option<(SmallVec<[Figures; 1]>, u8)> {
     let mut draft = Draft::new(member, context).ok()?;
     draft.post_due();
     Some(draft.outcome())
@@ -193,3 +196,5 @@ pub fn due(member: &Member, context: &Context<'_>) -> Option<(Figures, u8)> {
 mod tests;
 #[cfg(test)]
 mod tests_returns;
+#[cfg(test)]
+mod tests_wallets;

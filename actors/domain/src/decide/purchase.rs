@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{Draft, hold, issue, returns};
 use crate::basket::{Basket, Worth};
 use crate::command::Purchase;
 use crate::earn::{Facts, earn};
-use crate::programme::{Head, Metric, Programme};
-use crate::record::{Body, Event, Notice, Record, Sale};
+use crate::programme::{Metric, Programme};
+use crate::record::{Body, Event, Notice, Record, Sale, Share};
+use crate::rules::Head;
 use crate::time::{DAY_MS, Day, Millis};
 use crate::{Code, Rejection};
 
@@ -26,9 +29,10 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     // Rule 2: a late sale earns by the rules of its time.
     let programme = draft.context.programmes.at(basket.occurred_at).unwrap_or(&draft.programme).clone();
     clock(draft.now, &programme, &basket.store, basket.occurred_at, basket.business_date)?;
-    if !programme.rates.iter().any(|rule| rule.currency == basket.currency) {
-        let detail = format!("no earn rule of the programme is in {:?}; add one, or send another currency", basket.currency);
-        return Err(Rejection::new(Code::NotSupported, "/currency", &detail));
+    let earns = |currency| programme.exchange(basket.currency, currency, basket.occurred_at).is_some();
+    if !programme.earn.iter().any(|rule| earns(rule.currency)) {
+        let detail = format!("no earn rule of the programme is in {:?}, and it has no rate of exchange from it; add one, or send another currency", basket.currency);
+        return Err(Rejection::new(Code::CurrencyMismatch, "/currency", &detail));
     }
     let worth = basket.worth()?;
     // Returns first (rule 17), then tenders, then what is earned.
@@ -38,19 +42,26 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let zone = programme.store_zone(&basket.store);
     let day = Day::at(basket.occurred_at, zone);
     let local = Day::at(basket.occurred_at, &programme.zone);
-    let (cap_period, room) = match programme.caps.member {
-        Some((period, most)) => {
-            let start = period.start(local);
-            (start, Some(most.saturating_sub(draft.room_used(start)).max(0)))
-        }
-        None => (local, None),
-    };
     let tier = draft.tier_at(basket.occurred_at);
-    let earned = earn(&programme, basket, &worth, Facts { tier, room })?;
+    let room = |draft: &Draft<'_>, wallet: u8| {
+        let (period, most) = programme.wallet(wallet).caps.member?;
+        Some(most.saturating_sub(draft.room_used(wallet, period.start(local))).max(0))
+    };
+    let facts = Facts { tier, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
+    let earned = earn(&programme, basket, &worth, &facts)?;
     let head = Head { basket, zone, day, tier };
-    let pending = issue::issue(draft, &programme, &head, &worth, &earned);
-    if room.is_some() && earned.points > 0 {
-        draft.emit(Event::RoomUsed { period: cap_period, points: earned.points });
+    let mut shares = SmallVec::new();
+    for wallet in draft.numbers() {
+        let (points, burned) = (earned.of(wallet), burned.get(usize::from(wallet)).copied().unwrap_or(0));
+        let pending = issue::issue(draft, wallet, &programme, &head, &worth, &earned);
+        let room = facts.rooms.get(usize::from(wallet)).copied().flatten();
+        let cap_period = programme.wallet(wallet).caps.member.map_or(local, |(period, _)| period.start(local));
+        if room.is_some() && points > 0 {
+            draft.emit(Event::RoomUsed { wallet, period: cap_period, points });
+        }
+        if points != 0 || burned != 0 {
+            shares.push(Share { wallet, earned: points, pending, burned, room, cap_period });
+        }
     }
     let tier_period = draft.member.tier.period(&programme.tiers, local);
     let metric = metric(draft, &programme, basket, &worth, (tier_period, day), &earned);
@@ -58,7 +69,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         draft.emit(Event::Metric { period: tier_period, amount: metric });
         draft.upgrade();
     }
-    let mut notices = smallvec::SmallVec::new();
+    let mut notices = SmallVec::new();
     let sold: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
     let given_back: i64 = exchanged.iter().flat_map(|back| &back.lines).map(|(_, net, _)| net).sum();
     if !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != (sold - given_back).max(0) {
@@ -73,16 +84,13 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         alias: purchase.alias.clone(),
         programme: programme.version,
         tier,
-        room,
-        cap_period,
         tier_period,
         day,
         awards: earned.awards,
-        earned: earned.points,
-        pending,
+        shares,
+        converted: earned.converted,
         metric,
         standing: draft.standing(),
-        burned,
         exchanged,
         notices,
     })))
@@ -103,30 +111,34 @@ pub(super) fn clock(now: Millis, programme: &Programme, store: &str, occurred_at
     Ok(())
 }
 
-/// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned.
-fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<i64, Rejection> {
-    let mut burned = 0_i64;
+/// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned, by wallet.
+fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<SmallVec<[i64; 1]>, Rejection> {
+    let mut burned: SmallVec<[i64; 1]> = draft.numbers().map(|_| 0).collect();
     for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
         let field = format!("/tenders/{place}");
-        // A hold fixes the money value (rule 12): by the version that placed it.
+        // A hold fixes the money value (rule 12), by the version that placed it, and says which wallet.
         let placed = tender.hold.and_then(|seq| records.iter().find(|(number, _)| *number == seq));
         let priced = placed.and_then(|(_, record)| draft.context.programmes.version(record.programme)).unwrap_or(&draft.programme);
-        let points = priced.points(tender.amount, basket.currency).ok_or_else(|| {
-            let detail = format!("points have no value in {:?}; take another tender", basket.currency);
+        let held = tender.hold.filter(|_| tender.wallet.is_empty()).and_then(|seq| hold::placed(seq, records).ok());
+        let unknown = || Rejection::new(Code::UnknownWallet, format!("{field}/wallet"), &format!("the programme has no wallet {:?}", tender.wallet));
+        let wallet = held.map(|(wallet, _)| wallet).or_else(|| draft.programme.wallet_number(&tender.wallet)).ok_or_else(unknown)?;
+        let points = priced.points(wallet, tender.amount, basket.currency).ok_or_else(|| {
+            let detail = format!("points of this wallet have no value in {:?}; take another tender", basket.currency);
             Rejection::new(Code::CurrencyMismatch, format!("{field}/amount"), &detail)
         })?;
         match tender.hold {
-            Some(seq) => hold::confirm_for_tender(draft, seq, points, &field, records)?,
-            None => draft.spend(points, &format!("{field}/amount"))?,
+            Some(seq) => hold::confirm_for_tender(draft, wallet, seq, points, &field, records)?,
+            None => draft.spend(wallet, points, &format!("{field}/amount"))?,
         }
-        burned = burned.saturating_add(points);
+        let sum = &mut burned[usize::from(wallet)];
+        *sum = sum.saturating_add(points);
     }
     Ok(burned)
 }
 
 fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, worth: &Worth, (tier_period, day): (Day, Day), earned: &crate::earn::Earned) -> i64 {
     match programme.tiers.metric {
-        Metric::Points => earned.points,
+        Metric::Points(wallet) => earned.of(wallet),
         Metric::Spend(currency) if currency == basket.currency => earned.eligible,
         Metric::Spend(_) => 0,
         Metric::Visits => {

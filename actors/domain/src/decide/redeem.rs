@@ -4,9 +4,9 @@ use super::Draft;
 use crate::Rejection;
 use crate::record::{Asked, Body};
 
-pub(super) fn redeem(draft: &mut Draft<'_>, asked: Asked) -> Result<Body, Rejection> {
-    let (points, currency, value) = draft.priced(asked, "/points")?;
-    draft.spend(points, "/points")?;
-    draft.roll_expiry();
-    Ok(Body::Redeemed { points, currency, value, asked })
+pub(super) fn redeem(draft: &mut Draft<'_>, wallet: u8, asked: Asked) -> Result<Body, Rejection> {
+    let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
+    draft.spend(wallet, points, "/points")?;
+    draft.roll_expiry(wallet);
+    Ok(Body::Redeemed { wallet, points, currency, value, asked })
 }

@@ -58,13 +58,14 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
     match (&command.ask, body) {
         (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
-        (Ask::PlaceHold { asked, ttl_ms }, Body::HoldPlaced { asked: before, ttl_ms: ttl, .. }) => unless(asked == before, "/points").or(unless(ttl_ms == ttl, "/ttl_seconds")),
-        (Ask::Redeem { asked }, Body::Redeemed { asked: before, .. }) => unless(asked == before, "/points"),
+        (Ask::PlaceHold { wallet, asked, ttl_ms }, Body::HoldPlaced { wallet: of, asked: before, ttl_ms: ttl, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds")),
+        (Ask::Redeem { wallet, asked }, Body::Redeemed { wallet: of, asked: before, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")),
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),
         (Ask::CancelHold { hold }, Body::HoldCancelled { hold: before }) => unless(hold == before, ""),
-        (Ask::Adjust { points, reason, allow_debt, write_off }, Body::Adjusted { points: p, reason: r, allow_debt: d, write_off: w }) => {
-            unless(points == p, "/points").or(unless(reason == r, "/reason")).or(unless(allow_debt == d, "/allow_debt")).or(unless(write_off == w, "/write_off"))
+        (Ask::Adjust { wallet, points, reason, allow_debt, write_off }, Body::Adjusted { wallet: w0, points: p, reason: r, allow_debt: d, write_off: w }) => {
+            unless(wallet == w0, "/wallet").or(unless(points == p, "/points")).or(unless(reason == r, "/reason")).or(unless(allow_debt == d, "/allow_debt")).or(unless(write_off == w, "/write_off"))
         }
+        (Ask::Transfer { from, to, points }, Body::Transferred { from: f, to: t, points: p, .. }) => unless(from == f, "/from").or(unless(to == t, "/to")).or(unless(points == p, "/points")),
         (Ask::Return(asked), Body::Returned(returned)) => return_differs(asked, &returned.asked),
         (Ask::BlindReturn(asked), Body::BlindReturned { basket, keys, .. }) => unless(asked.keys == *keys, "/sequence").or(unless(asked.basket == *basket, "/lines")),
         (Ask::Deliver { sale, lines }, Body::Delivered { sale: before, asked, .. }) => unless(sale == before, "").or(unless(lines == asked, "/lines")),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::clawback::{claim, restore, take_available};
 use super::Draft;
 use crate::basket::{Basket, Line, LineKind, LineWorth, Worth};
@@ -10,7 +12,7 @@ use crate::earn::{Facts, earn};
 use crate::keys::Keys;
 use crate::number::{Decimal, mul_div_floor};
 use crate::programme::{Clawback, Metric, Programme};
-use crate::record::{Back, Body, Event, Record, Returned, Sale, SaleLeft, Unlock};
+use crate::record::{Back, Body, Claim, Event, Left, Movement, Record, Returned, Sale, SaleLeft, Taken, Unlock};
 use crate::time::Millis;
 use crate::{Code, Rejection};
 
@@ -127,21 +129,28 @@ pub(super) fn exchange(draft: &mut Draft<'_>, basket: &Basket, records: &Records
 /// Without a receipt: what today's base rule would give, taken from what is available at most.
 pub(super) fn blind(draft: &mut Draft<'_>, asked: &BlindReturn) -> Result<Body, Rejection> {
     let today = draft.programme.clone();
-    let base = Programme { multipliers: Vec::new(), bonuses: Vec::new(), caps: crate::programme::Caps::default(), ..(*today).clone() };
+    let base = today.bare();
     if asked.basket.lines.iter().any(|line| line.kind == LineKind::Return) || !asked.basket.tenders.is_empty() {
         return Err(Rejection::new(Code::Invalid, "/lines", "a return without a receipt lists the goods as they would be sold, and no tenders"));
     }
     own_clock(draft, &asked.keys, asked.basket.occurred_at)?;
     let worth = asked.basket.worth()?;
-    let claimed = earn(&base, &asked.basket, &worth, Facts { tier: 0, room: None })?.points;
-    let most = if today.clawback == Clawback::SaleLots { 0 } else { claimed };
-    let taken = take_available(draft, most);
-    Ok(Body::BlindReturned { basket: asked.basket.clone(), keys: asked.keys.clone(), claimed, taken })
+    let earned = earn(&base, &asked.basket, &worth, &Facts::default())?;
+    let mut taken = SmallVec::new();
+    for wallet in today.numbers() {
+        let claimed = earned.of(wallet);
+        let most = if today.clawback == Clawback::SaleLots { 0 } else { claimed };
+        if claimed > 0 || wallet == 0 {
+            taken.push(Taken { wallet, claimed, taken: take_available(draft, wallet, most) });
+        }
+    }
+    Ok(Body::BlindReturned { basket: asked.basket.clone(), keys: asked.keys.clone(), taken })
 }
 
 /// How a sale stands before this: as sold, or as its last return left it.
 fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft {
-    let whole = SaleLeft { lines: Vec::new(), kept: sale.earned, restored: 0, metric: sale.metric };
+    let share = |share: &crate::record::Share| Left { wallet: share.wallet, kept: share.earned, restored: 0 };
+    let whole = SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric };
     let Some(last) = draft.member.last_return(seq) else { return whole };
     let record = records.iter().find(|(number, _)| *number == last).map(|(_, record)| &record.body);
     let found = match record {
@@ -217,24 +226,37 @@ fn back(
     // At the worth that points had when they were burned.
     let recorded = records.iter().find(|(number, _)| *number == seq).map_or(sale.programme, |(_, record)| record.programme);
     let priced = draft.context.programmes.version(recorded).unwrap_or(&draft.programme).clone();
-    let restored = refund(&priced, sale, worth, &remains, before.restored, points_refund, gone)?;
-    restore(draft, seq, before.restored, restored, records);
-    left.restored += restored;
-
     let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
-    let earned = earn(&version, &sale.basket, &remains, Facts { tier: sale.tier, room: sale.room })?;
-    left.kept = before.kept.min(earned.points);
-    let claimed = before.kept - left.kept;
+    let rooms = version.numbers().map(|wallet| sale.share(wallet).and_then(|share| share.room)).collect();
+    let earned = earn(&version, &sale.basket, &remains, &Facts { tier: sale.tier, rooms })?;
+    let mut refunds = Refunds { priced: &priced, sale, worth, remains: &remains, asked: points_refund, gone };
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
-    let unmet = claim(draft, seq, claimed, &places);
-    gone_lines(draft, seq, &left);
-    bonus_of_the_rest(draft, seq);
-    if sale.room.is_some() && claimed > 0 {
-        draft.emit(Event::RoomUsed { period: sale.cap_period, points: -claimed });
+    let mut claims: SmallVec<[Claim; 1]> = SmallVec::new();
+    // Restored first, then clawed back (rule 19).
+    let mut restored = Vec::with_capacity(left.wallets.len());
+    for of in &left.wallets {
+        restored.push(refunds.of(of)?);
+    }
+    refunds.all_taken()?;
+    for (of, restored) in left.wallets.iter_mut().zip(restored) {
+        restore(draft, of.wallet, seq, of.restored, restored, records);
+        of.restored += restored;
+        let kept = of.kept.min(earned.of(of.wallet));
+        let claimed = of.kept - kept;
+        of.kept = kept;
+        let unmet = claim(draft, of.wallet, seq, claimed, &places);
+        claims.push(Claim { wallet: of.wallet, claimed, restored, unmet });
+    }
+    for wallet in draft.numbers() {
+        gone_lines(draft, wallet, seq, &left);
+        bonus_of_the_rest(draft, wallet, seq);
+    }
+    for (share, claim) in sale.shares.iter().zip(&claims).filter(|(share, claim)| share.room.is_some() && claim.claimed > 0) {
+        draft.emit(Event::RoomUsed { wallet: share.wallet, period: share.cap_period, points: -claim.claimed });
     }
     let change = match version.tiers.metric {
-        Metric::Points => {
-            left.metric = left.metric.min(left.kept);
+        Metric::Points(wallet) => {
+            left.metric = left.metric.min(left.wallets.iter().find(|of| of.wallet == wallet).map_or(0, |of| of.kept));
             left.metric - before.metric
         }
         Metric::Spend(_) => {
@@ -253,33 +275,35 @@ fn back(
         draft.emit(Event::Metric { period: sale.tier_period, amount: change });
         draft.withdraw();
     }
-    draft.meet_debt();
-    Ok(Back { sale: seq, lines, claimed, restored, unmet, left })
+    for claim in &claims {
+        draft.meet_debt(claim.wallet);
+    }
+    Ok(Back { sale: seq, lines, wallets: claims, left })
 }
 
 /// A line that has come back whole is not delivered any more. What a cap had kept of its points, and the goods left would
 /// have earned, waits with the rest of the sale.
-fn gone_lines(draft: &mut Draft<'_>, sale: u64, left: &SaleLeft) {
+fn gone_lines(draft: &mut Draft<'_>, wallet: u8, sale: u64, left: &SaleLeft) {
     let seq = u32::try_from(sale).unwrap_or(u32::MAX);
     let gone = |line: u16| left.lines.iter().any(|(place, net, quantity)| *place == line && *net == 0 && quantity.0 == 0);
-    let waiting: Vec<_> = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
+    let waiting: Vec<_> = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
     for (lot, unlock) in waiting {
         match unlock {
             Unlock::Delivery { line, deadline } if gone(line) && lot.left > 0 => {
-                draft.emit(Event::Rescheduled { lot: lot.id, unlock: Unlock::LastLine { not_before: Millis::MIN, deadline } });
+                draft.moves(wallet, Movement::Rescheduled { lot: lot.id, unlock: Unlock::LastLine { not_before: Millis::MIN, deadline } });
             }
-            Unlock::Delivery { line, .. } if gone(line) => draft.emit(Event::Lapsed { lot: lot.id, points: 0 }),
+            Unlock::Delivery { line, .. } if gone(line) => draft.moves(wallet, Movement::Lapsed { lot: lot.id, points: 0 }),
             Unlock::Delivery { .. } | Unlock::LastLine { .. } | Unlock::At(_) => {}
         }
     }
 }
 
 /// A basket's bonus waits for the sale's last line; when that has come back instead, nothing is left to wait for.
-fn bonus_of_the_rest(draft: &mut Draft<'_>, sale: u64) {
+fn bonus_of_the_rest(draft: &mut Draft<'_>, wallet: u8, sale: u64) {
     let seq = u32::try_from(sale).unwrap_or(u32::MAX);
-    let mut waiting = draft.wallet().waiting.iter().filter(|(lot, _)| lot.id.seq == seq);
+    let mut waiting = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq);
     if waiting.all(|(_, unlock)| !matches!(unlock, Unlock::Delivery { .. })) {
-        super::deliver::last_line(draft, seq);
+        super::deliver::last_line(draft, wallet, seq);
     }
 }
 
@@ -294,23 +318,47 @@ fn remaining(worth: &Worth, left: &SaleLeft) -> Worth {
 }
 
 /// Points that come back of those the sale burned (rule 19).
-fn refund(priced: &Programme, sale: &Sale, worth: &Worth, remains: &Worth, restored: i64, asked: Option<i64>, gone: bool) -> Result<i64, Rejection> {
-    let most = sale.burned - restored;
-    match asked {
-        Some(amount) => {
-            let mismatch = || Rejection::new(Code::CurrencyMismatch, "/refunds", "points have no value in the sale's currency");
-            let points = if amount == 0 { 0 } else { priced.points(amount, sale.basket.currency).ok_or_else(mismatch)? };
-            // Each part of a refund is rounded up; the last takes what there is.
-            let more = priced.money(most.saturating_add(1), sale.basket.currency).is_none_or(|money| amount >= money);
-            if points > most && more {
-                return Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{most} points of what this purchase was paid with have not come back yet")));
+struct Refunds<'a> {
+    /// The version that priced them.
+    priced: &'a Programme,
+    sale: &'a Sale,
+    worth: &'a Worth,
+    remains: &'a Worth,
+    /// Minor units that the return says go back as points: each wallet takes what it can of them, in turn.
+    asked: Option<i64>,
+    /// All goods have come back.
+    gone: bool,
+}
+
+impl Refunds<'_> {
+    fn of(&mut self, left: &Left) -> Result<i64, Rejection> {
+        let (currency, burned) = (self.sale.basket.currency, self.sale.share(left.wallet).map_or(0, |share| share.burned));
+        let most = burned - left.restored;
+        match self.asked {
+            Some(0) => Ok(0),
+            Some(_) if most == 0 => Ok(0),
+            Some(amount) => {
+                let mismatch = || Rejection::new(Code::CurrencyMismatch, "/refunds", "points have no value in the sale's currency");
+                let points = self.priced.points(left.wallet, amount, currency).ok_or_else(mismatch)?;
+                // Each part of a refund is rounded up; the last takes what there is.
+                let least_beyond = self.priced.money(left.wallet, most.saturating_add(1), currency);
+                let rest = if points <= most || least_beyond.is_some_and(|money| amount < money) { 0 } else { amount - self.priced.money(left.wallet, most, currency).unwrap_or(0) };
+                self.asked = Some(rest);
+                Ok(points.min(most))
             }
-            Ok(points.min(most))
+            None if self.gone => Ok(most),
+            None => {
+                let (sold, back) = (self.worth.net(), self.worth.net() - self.remains.net());
+                let so_far = mul_div_floor(burned, back, sold).unwrap_or(0);
+                Ok((so_far - left.restored).clamp(0, most))
+            }
         }
-        None if gone => Ok(most),
-        None => {
-            let so_far = mul_div_floor(sale.burned, worth.net() - remains.net(), worth.net()).unwrap_or(0);
-            Ok((so_far - restored).clamp(0, most))
+    }
+
+    fn all_taken(&self) -> Result<(), Rejection> {
+        match self.asked {
+            Some(rest) if rest > 0 => Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{rest} minor units more than what this purchase was paid with in points and has not come back yet"))),
+            _ => Ok(()),
         }
     }
 }

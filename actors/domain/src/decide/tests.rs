@@ -6,11 +6,12 @@ use super::{Context, Decision, decide, needs};
 use crate::Code;
 use crate::basket::{Basket, Line, LineKind, Tender};
 use crate::command::{Ask, Command, Purchase};
-use crate::compile::{BonusSource, ConditionSource, MultiplierSource, RateSource, Source, compile};
+use crate::rules::Condition;
+use crate::compile::{MetricSource, BonusSource, ConditionSource, MultiplierSource, RateSource, Source, compile};
 use crate::keys::{Keys, TransactionId};
 use crate::member::Member;
 use crate::number::Decimal;
-use crate::programme::{Condition, ExpiryRule, HoldRules, Level, Metric, Programmes, TierPeriod, UnknownAlias, WalletRules};
+use crate::programme::{Caps, ExpiryRule, HoldRules, Level, Programmes, TierPeriod, UnknownAlias, WalletRules};
 use crate::record::{Asked, Body, Figures, Record};
 use crate::time::{DAY_MS, Millis, RoundUp};
 
@@ -24,7 +25,7 @@ pub(super) fn source() -> Source {
         zone: "UTC".into(),
         stores: Vec::new(),
         notice_unknown_stores: false,
-        wallet: WalletRules {
+        wallets: vec![WalletRules {
             id: "points".into(),
             decimals: 0,
             rounding: Default::default(),
@@ -33,14 +34,15 @@ pub(super) fn source() -> Source {
             expiry: Some(ExpiryRule { months: 1, round_up: RoundUp::Day, from_activation: false, rolling: false }),
             values: [(usd, Decimal(10_000).ratio())].into(),
             grace_days: 0,
-        },
+            caps: Caps::default(),
+        }],
+        transfers: Vec::new(),
+        exchange: Vec::new(),
         excluded: vec!["tobacco".into()],
-        rates: vec![RateSource { id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), when: ConditionSource::default(), text: "".into() }],
+        rates: vec![RateSource { wallet: "".into(), id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), when: ConditionSource::default(), text: "".into() }],
         multipliers: Vec::new(),
         bonuses: Vec::new(),
-        purchase_cap: None,
-        member_cap: None,
-        metric: Metric::Points,
+        metric: MetricSource::Points("".into()),
         period: TierPeriod::CalendarYear,
         levels: [("bronze", 0), ("silver", 100)].map(|(id, threshold)| Level { id: id.into(), name: id.into(), threshold }).into(),
         grace_days: 0,
@@ -81,12 +83,15 @@ impl World {
             (Decision::Commit(record), _) => {
                 self.member.apply(&record);
                 self.records.push(record.clone());
-                let wallet = &self.member.wallet;
-                let figures = wallet.figures;
-                assert_eq!(figures, record.after, "the figures after are the fold of the events");
-                assert!(figures.available >= 0 && (figures.debt == 0 || figures.available == 0), "INV-2: {figures:?}");
-                assert_eq!(figures.available, wallet.live.iter().map(crate::wallet::Lot::free).sum::<i64>());
-                assert_eq!(figures.held, wallet.holds.iter().map(|hold| hold.points).sum::<i64>());
+                for (number, after) in &record.after {
+                    assert_eq!(self.member.figures(*number), *after, "the figures after are the fold of the events");
+                }
+                for wallet in &self.member.wallets {
+                    let figures = wallet.figures;
+                    assert!(figures.available >= 0 && (figures.debt == 0 || figures.available == 0), "INV-2: {figures:?}");
+                    assert_eq!(figures.available, wallet.live.iter().map(crate::wallet::Lot::free).sum::<i64>());
+                    assert_eq!(figures.held, wallet.holds.iter().map(|hold| hold.points).sum::<i64>());
+                }
                 Ok(record)
             }
             (Decision::Repeat(index), seqs) => Ok(self.records[usize::try_from(seqs[index]).expect("small") - 1].clone()),
@@ -100,7 +105,7 @@ impl World {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        self.member.wallet.figures
+        self.member.figures(0)
     }
 }
 
@@ -141,14 +146,15 @@ pub(super) fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Bask
 }
 
 pub(super) fn points(amount: i64) -> Tender {
-    Tender { kind: "points".into(), amount, hold: None, lines: Vec::new() }
+    Tender { wallet: "".into(), kind: "points".into(), amount, hold: None, lines: Vec::new() }
 }
 
 fn earned(record: &Record) -> i64 {
     match &record.body {
         Body::Purchased(sale) => {
-            assert_eq!(sale.awards.iter().map(|award| award.points).sum::<i64>(), sale.earned, "rule 9: the explanation adds up");
-            sale.earned
+            let earned = sale.shares.iter().map(|share| share.earned).sum::<i64>();
+            assert_eq!(sale.awards.iter().map(|award| award.points).sum::<i64>(), earned, "rule 9: the explanation adds up");
+            earned
         }
         other => panic!("not a sale: {other:?}"),
     }
@@ -158,7 +164,7 @@ fn earned(record: &Record) -> i64 {
 fn rule_01_shares_paid_in_points_are_exact() {
     // Lines of 1.03, 1.03, 1.05, of which 2.11 was paid in points: exactly one dollar is left, so one point.
     let mut world = World::new(&source());
-    world.does(2, Ask::Adjust { points: 1_000, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(2, Ask::Adjust { wallet: 0, points: 1_000, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
     let lines = vec![line("1", "", 103), line("2", "", 103), line("3", "", 105)];
     assert_eq!(earned(&world.buys("a", basket(NOON, lines, vec![points(211)])).expect("sold")), 1);
     assert_eq!(world.figures().available, 1_000 - 211 + 1);
@@ -169,9 +175,9 @@ fn rule_05_the_example_of_the_api() {
     // Triple points on milk; 79 of 379 cents paid in points: .625 and 2.375 dollars count; 7.75 becomes 7.
     let mut programme = source();
     let when = ConditionSource { when: Condition { categories: vec!["dairy/milk".into()], ..Condition::default() }, tiers: Vec::new() };
-    programme.multipliers.push(MultiplierSource { id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, when, text: "".into() });
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, when, text: "".into() });
     let mut world = World::new(&programme);
-    world.does(2, Ask::Adjust { points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(2, Ask::Adjust { wallet: 0, points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
     let mut potatoes = line("1", "produce/potatoes", 139);
     potatoes.discount = 60;
     let record = world.buys("a", basket(NOON, vec![potatoes, line("2", "dairy/milk", 300)], vec![points(79)])).expect("sold");
@@ -194,8 +200,8 @@ fn rule_05_what_never_earns() {
 #[test]
 fn rule_06_caps_cut_bonuses_first_and_say_so() {
     let mut programme = source();
-    programme.bonuses.push(BonusSource { id: "ten".into(), points: 10, per_unit: false, when: ConditionSource::default(), text: "".into() });
-    programme.purchase_cap = Some(15);
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "ten".into(), points: 10, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.wallets[0].caps.purchase = Some(15);
     let mut world = World::new(&programme);
     let record = world.buys("a", basket(NOON, vec![line("1", "", 1_200)], Vec::new())).expect("sold");
     assert_eq!(earned(&record), 15);
@@ -209,19 +215,19 @@ fn rule_04_points_expire_at_the_start_of_the_next_day_at_every_read() {
     world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     // One month later, valid through 1 July: gone at 2 July 00:00 UTC.
     world.now = NOON + 30 * DAY_MS + DAY_MS / 2 - 1;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(5));
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(5));
     world.now += 1;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(0));
-    assert_eq!(world.does(2, Ask::Redeem { asked: Asked::Points(1) }).err(), Some(Code::InsufficientPoints));
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(0));
+    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1) }).err(), Some(Code::InsufficientPoints));
 }
 
 #[test]
 fn rule_12_a_hold_keeps_its_points_and_a_late_confirm_takes_them_again() {
     let mut world = World::new(&source());
     world.buys("a", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
-    let hold = world.does(2, Ask::PlaceHold { asked: Asked::Points(6), ttl_ms: None }).map(|_| world.member.seq).expect("held");
+    let hold = world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(6), ttl_ms: None }).map(|_| world.member.seq).expect("held");
     assert_eq!((world.figures().available, world.figures().held), (4, 6));
-    assert_eq!(world.does(3, Ask::PlaceHold { asked: Asked::Points(5), ttl_ms: None }).err(), Some(Code::InsufficientPoints));
+    assert_eq!(world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(5), ttl_ms: None }).err(), Some(Code::InsufficientPoints));
     world.now += 61_000;
     world.does(4, Ask::ConfirmHold { hold, points: Some(5) }).expect("taken again");
     assert_eq!((world.figures().available, world.figures().held), (5, 0));
@@ -233,22 +239,22 @@ fn rule_12_a_hold_keeps_its_points_and_a_late_confirm_takes_them_again() {
 #[test]
 fn rule_13_money_to_points_ceils() {
     let mut programme = source();
-    programme.wallet.values.values_mut().for_each(|value| *value = Decimal(30_000).ratio());
+    programme.wallets[0].values.values_mut().for_each(|value| *value = Decimal(30_000).ratio());
     let mut world = World::new(&programme);
-    world.does(2, Ask::Adjust { points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(2, Ask::Adjust { wallet: 0, points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
     // A point is 3 cents: 10 cents take 4.
-    world.does(3, Ask::Redeem { asked: Asked::Money("USD".parse().expect("a currency"), 10) }).expect("redeemed");
+    world.does(3, Ask::Redeem { wallet: 0, asked: Asked::Money("USD".parse().expect("a currency"), 10) }).expect("redeemed");
     assert_eq!(world.figures().available, 96);
 }
 
 #[test]
 fn rule_14_debt_is_met_first_and_never_stands_beside_points() {
     let mut world = World::new(&source());
-    assert_eq!(world.does(2, Ask::Adjust { points: -8, reason: "error".into(), allow_debt: false, write_off: false }).err(), Some(Code::InsufficientPoints));
-    world.does(3, Ask::Adjust { points: -8, reason: "error".into(), allow_debt: true, write_off: false }).expect("taken");
+    assert_eq!(world.does(2, Ask::Adjust { wallet: 0, points: -8, reason: "error".into(), allow_debt: false, write_off: false }).err(), Some(Code::InsufficientPoints));
+    world.does(3, Ask::Adjust { wallet: 0, points: -8, reason: "error".into(), allow_debt: true, write_off: false }).expect("taken");
     world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     assert_eq!((world.figures().available, world.figures().debt), (0, 3));
-    world.does(4, Ask::Adjust { points: 2, reason: "goodwill".into(), allow_debt: false, write_off: true }).expect("forgiven");
+    world.does(4, Ask::Adjust { wallet: 0, points: 2, reason: "goodwill".into(), allow_debt: false, write_off: true }).expect("forgiven");
     world.buys("b", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     assert_eq!((world.figures().available, world.figures().debt), (4, 0));
 }
@@ -287,24 +293,24 @@ fn rule_02_a_clock_that_runs_ahead_is_refused() {
 #[test]
 fn rule_04_a_redemption_rolls_every_expiry_on() {
     let mut programme = source();
-    programme.wallet.expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    programme.wallets[0].expiry.iter_mut().for_each(|rule| rule.rolling = true);
     let mut world = World::new(&programme);
     world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     world.now += 20 * DAY_MS;
-    world.does(2, Ask::Redeem { asked: Asked::Points(1) }).expect("redeemed");
+    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1) }).expect("redeemed");
     world.now += 20 * DAY_MS;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0.available), Some(4));
+    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(4));
 }
 
 #[test]
 fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
     for stacking in [crate::programme::Stacking::Additive, crate::programme::Stacking::Compound] {
         let mut programme = source();
-        programme.wallet.stacking = stacking;
+        programme.wallets[0].stacking = stacking;
         for n in 0..200 {
             // Each on another category, so that a line meets few of them.
             let when = ConditionSource { when: Condition { categories: vec![format!("c{n}").into()], ..Condition::default() }, tiers: Vec::new() };
-            programme.multipliers.push(MultiplierSource { id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, when, text: "".into() });
+            programme.multipliers.push(MultiplierSource { wallet: "".into(), id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, when, text: "".into() });
         }
         let mut world = World::new(&programme);
         let lines = (0..200).map(|n| line(&n.to_string(), &format!("c{n}"), 1_000)).collect();
@@ -323,7 +329,7 @@ fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
 fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
     let mut programme = source();
     let when = ConditionSource { when: Condition::default(), tiers: vec!["silver".into()] };
-    programme.multipliers.push(MultiplierSource { id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() });
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() });
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "", 10_000)], Vec::new())).expect("silver now");
     assert_eq!(world.member.tier.level, 1);
@@ -336,20 +342,20 @@ fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
 #[test]
 fn rule_04_a_late_lot_of_a_rolling_wallet_is_moved_as_the_others_were() {
     let mut programme = source();
-    programme.wallet.expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    programme.wallets[0].expiry.iter_mut().for_each(|rule| rule.rolling = true);
     let mut world = World::new(&programme);
     world.buys("new", basket(NOON, vec![line("1", "", 100)], Vec::new())).expect("sold");
     world.buys("late", basket(NOON - 20 * DAY_MS, vec![line("1", "", 100)], Vec::new())).expect("sold");
-    let ends: Vec<Millis> = world.member.wallet.live.iter().map(|lot| lot.expires_at).collect();
+    let ends: Vec<Millis> = world.member.wallets[0].live.iter().map(|lot| lot.expires_at).collect();
     assert_eq!(ends[0], ends[1]);
 }
 
 #[test]
 fn rule_06_a_second_cap_goes_on_where_the_first_stopped() {
     let mut programme = source();
-    programme.multipliers.push(MultiplierSource { id: "double".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when: ConditionSource::default(), text: "".into() });
-    programme.purchase_cap = Some(30);
-    programme.member_cap = Some((crate::time::Period::Month, 25));
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "double".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when: ConditionSource::default(), text: "".into() });
+    programme.wallets[0].caps.purchase = Some(30);
+    programme.wallets[0].caps.member = Some((crate::time::Period::Month, 25));
     let mut world = World::new(&programme);
     // Base 10 + 10, doubled to 40. The purchase's cap takes 10 of the last line's multiplier, the member's 5 of the first line's: the base stands.
     let record = world.buys("1", basket(NOON, vec![line("1", "", 1_000), line("2", "", 1_000)], Vec::new())).expect("sold");
@@ -362,8 +368,9 @@ fn rule_06_a_second_cap_goes_on_where_the_first_stopped() {
 #[test]
 fn rule_01_a_balance_beyond_counting_is_refused() {
     let mut world = World::new(&source());
-    let give = |world: &mut World, header| world.does(header, Ask::Adjust { points: 1_000_000_000_000, reason: "test".into(), allow_debt: false, write_off: false });
-    world.member.wallet.figures.available = 100 * crate::earn::MAX_POINTS;
+    let give = |world: &mut World, header| world.does(header, Ask::Adjust { wallet: 0, points: 1_000_000_000_000, reason: "test".into(), allow_debt: false, write_off: false });
+    give(&mut world, 1_000).expect("given");
+    world.member.wallets[0].figures.available = 100 * crate::earn::MAX_POINTS;
     assert_eq!(give(&mut world, 2).map(drop), Err(Code::Overflow));
 }
 
@@ -372,7 +379,7 @@ fn rule_16_programmes_where_more_goods_earn_less_are_warned_of() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
     let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
-    let big = RateSource { id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), when, text: "".into() };
+    let big = RateSource { wallet: "".into(), id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), when, text: "".into() };
     assert!(crate::compile::warnings(&programme).is_empty());
     programme.rates.push(big);
     let paths: Vec<String> = crate::compile::warnings(&programme).into_iter().map(|finding| finding.path).collect();

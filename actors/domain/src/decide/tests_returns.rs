@@ -6,11 +6,12 @@ use super::tests::{NOON, World, basket, line, points, source};
 use crate::Code;
 use crate::basket::{Basket, LineKind, ReturnOf};
 use crate::command::{Ask, BlindReturn, LineBack, Purchase, Return, SaleName};
-use crate::compile::{BonusSource, ConditionSource, PendingSource};
+use crate::compile::{BonusSource, ConditionSource, MetricSource, PendingSource};
 use crate::keys::{KeyKind, Keys};
 use crate::number::Decimal;
-use crate::programme::{Clawback, Condition, Metric, UnlockRule};
-use crate::record::{Alias, Asked, Back, Body, Event};
+use crate::programme::{Clawback, UnlockRule};
+use crate::rules::Condition;
+use crate::record::{Alias, Asked, Back, Body, Event, Movement, SaleLeft, Taken};
 use crate::time::DAY_MS;
 
 fn one(line: &str) -> LineBack {
@@ -21,8 +22,29 @@ fn some(line: &str, quantity: i64) -> LineBack {
     LineBack { line: line.into(), quantity: Some(Decimal(quantity * Decimal::ONE)), amount: None }
 }
 
+/// Over all wallets.
+impl Back {
+    fn claimed(&self) -> i64 {
+        self.wallets.iter().map(|claim| claim.claimed).sum()
+    }
+
+    fn restored(&self) -> i64 {
+        self.wallets.iter().map(|claim| claim.restored).sum()
+    }
+
+    fn unmet(&self) -> i64 {
+        self.wallets.iter().map(|claim| claim.unmet).sum()
+    }
+}
+
+impl SaleLeft {
+    fn kept(&self) -> i64 {
+        self.wallets.iter().map(|left| left.kept).sum()
+    }
+}
+
 impl World {
-    fn gives(&mut self, header: u128, sale: u64, lines: Vec<LineBack>) -> Result<Back, Code> {
+    pub(super) fn gives(&mut self, header: u128, sale: u64, lines: Vec<LineBack>) -> Result<Back, Code> {
         let asked = Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines, currency: None, points_refund: None, keys: Keys::default(), occurred_at: self.now };
         match &self.does(header, Ask::Return(Box::new(asked)))?.body {
             Body::Returned(returned) => Ok(returned.back.clone()),
@@ -42,18 +64,18 @@ fn rule_16_a_return_leaves_what_the_kept_goods_would_have_earned() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
     let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
-    programme.bonuses.push(BonusSource { id: "big".into(), points: 50, per_unit: false, when, text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "big".into(), points: 50, per_unit: false, when, text: "".into() });
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 9_050), ("b", 1_050)]);
     assert_eq!(world.figures().available, 101 + 50);
     // Below the threshold without b: 90.50 dollars earn 90, and no bonus.
-    assert_eq!(world.gives(2, sale, vec![one("b")]).map(|back| (back.claimed, back.left.kept)), Ok((61, 90)));
+    assert_eq!(world.gives(2, sale, vec![one("b")]).map(|back| (back.claimed(), back.left.kept())), Ok((61, 90)));
     assert_eq!(world.gives(3, sale, vec![one("b")]), Err(Code::ExceedsSale));
-    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed), Ok(90));
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed()), Ok(90));
     assert_eq!((world.figures().available, world.figures().debt), (0, 0));
     assert_eq!(world.gives(5, sale, Vec::new()), Err(Code::ExceedsSale));
     // The same request again is answered, not done again.
-    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed), Ok(90));
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| back.claimed()), Ok(90));
     assert_eq!(world.member.tier.metric.iter().map(|(_, sum)| sum).sum::<i64>(), 0);
 }
 
@@ -74,8 +96,8 @@ fn rule_17_an_amount_alone_is_a_price_adjustment() {
     let sale = world.sold("1", &[("a", 1_000)]);
     let adjust = |amount| vec![LineBack { line: "a".into(), quantity: None, amount: Some(amount) }];
     assert_eq!(world.gives(2, sale, adjust(1_001)), Err(Code::ExceedsSale));
-    assert_eq!(world.gives(3, sale, adjust(150)).map(|back| (back.claimed, back.lines[0].2)), Ok((2, Decimal(0))));
-    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| (back.claimed, back.lines[0].1)), Ok((8, 850)));
+    assert_eq!(world.gives(3, sale, adjust(150)).map(|back| (back.claimed(), back.lines[0].2)), Ok((2, Decimal(0))));
+    assert_eq!(world.gives(4, sale, vec![one("a")]).map(|back| (back.claimed(), back.lines[0].1)), Ok((8, 850)));
 }
 
 #[test]
@@ -85,7 +107,7 @@ fn rule_17_a_void_by_the_tills_key_takes_all() {
     let named = Keys { transaction: Some(crate::keys::TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
     let void = Return { kind: KeyKind::Void, sale: SaleName::Keys(named.clone()), lines: Vec::new(), currency: None, points_refund: None, keys: named, occurred_at: NOON };
     let record = world.does(0, Ask::Return(Box::new(void.clone()))).expect("voided");
-    assert!(matches!(&record.body, Body::Returned(returned) if returned.back.sale == sale && returned.back.claimed == 15));
+    assert!(matches!(&record.body, Body::Returned(returned) if returned.back.sale == sale && returned.back.claimed() == 15));
     let again = world.does(0, Ask::Return(Box::new(void.clone()))).expect("a repeat");
     assert!(Arc::ptr_eq(&record, &again));
     let other = Return { points_refund: Some(1), ..void };
@@ -95,7 +117,7 @@ fn rule_17_a_void_by_the_tills_key_takes_all() {
 #[test]
 fn rule_18_repayments_are_undone_first() {
     let mut world = World::new(&source());
-    world.does(2, Ask::Adjust { points: -60, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
+    world.does(2, Ask::Adjust { wallet: 0, points: -60, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
     let sale = world.sold("1", &[("a", 5_000), ("b", 5_000)]);
     assert_eq!((world.figures().available, world.figures().debt), (40, 0));
     // Half comes back: 50 of the repayment are undone, and the 40 that were left meet the debt again.
@@ -111,14 +133,14 @@ fn rule_18_what_nothing_meets_is_owed_and_met_first() {
     programme.clawback = Clawback::SaleLots;
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::PlaceHold { asked: Asked::Points(100), ttl_ms: None }).expect("held");
+    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None }).expect("held");
     let hold = world.member.seq;
     world.sold("2", &[("a", 500)]);
-    assert_eq!(world.gives(3, sale, Vec::new()).map(|back| back.unmet), Ok(100));
+    assert_eq!(world.gives(3, sale, Vec::new()).map(|back| back.unmet()), Ok(100));
     assert_eq!((world.figures().available, world.figures().debt), (5, 0));
     // The hold's points come back to the sale's lot, and what the sale owes takes them.
     world.does(4, Ask::CancelHold { hold }).expect("cancelled");
-    assert_eq!((world.figures().available, world.figures().held, world.member.wallet.owed.len()), (5, 0, 0));
+    assert_eq!((world.figures().available, world.figures().held, world.member.wallets[0].owed.len()), (5, 0, 0));
 }
 
 #[test]
@@ -128,10 +150,10 @@ fn rule_18_policies() {
         programme.clawback = policy;
         let mut world = World::new(&programme);
         let sale = world.sold("1", &[("a", 10_000)]);
-        world.does(2, Ask::Redeem { asked: Asked::Points(100) }).expect("spent");
+        world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(100) }).expect("spent");
         world.sold("2", &[("a", 3_000)]);
         let back = world.gives(3, sale, Vec::new()).expect("back");
-        assert_eq!((world.figures().available, world.figures().debt, back.unmet), after, "{policy:?}");
+        assert_eq!((world.figures().available, world.figures().debt, back.unmet()), after, "{policy:?}");
     }
 }
 
@@ -150,16 +172,16 @@ fn rule_18_expired_points_are_counted_once() {
 #[test]
 fn rule_19_points_come_back_in_proportion_and_in_reverse() {
     let mut world = World::new(&source());
-    world.does(2, Ask::Adjust { points: 30, reason: "a".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(2, Ask::Adjust { wallet: 0, points: 30, reason: "a".into(), allow_debt: false, write_off: false }).expect("given");
     world.now += DAY_MS;
-    world.does(3, Ask::Adjust { points: 70, reason: "b".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(3, Ask::Adjust { wallet: 0, points: 70, reason: "b".into(), allow_debt: false, write_off: false }).expect("given");
     world.buys("1", basket(world.now, vec![line("a", "", 150), line("b", "", 50)], vec![points(100)])).expect("sold");
     let sale = world.member.seq;
     let first = world.gives(4, sale, vec![one("b")]).expect("back");
-    assert_eq!(first.restored, 25, "a quarter of the goods, a quarter of the points");
-    let lots: Vec<_> = world.member.wallet.live.iter().filter(|lot| u64::from(lot.id.seq) != sale).map(|lot| (lot.id.seq, lot.free())).collect();
+    assert_eq!(first.restored(), 25, "a quarter of the goods, a quarter of the points");
+    let lots: Vec<_> = world.member.wallets[0].live.iter().filter(|lot| u64::from(lot.id.seq) != sale).map(|lot| (lot.id.seq, lot.free())).collect();
     assert_eq!(lots, [(3, 25)], "the later debit first");
-    assert_eq!(world.gives(5, sale, Vec::new()).map(|back| back.restored), Ok(75));
+    assert_eq!(world.gives(5, sale, Vec::new()).map(|back| back.restored()), Ok(75));
     assert_eq!(world.figures().available, 100);
 }
 
@@ -167,7 +189,7 @@ fn rule_19_points_come_back_in_proportion_and_in_reverse() {
 fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
     let mut world = World::new(&source());
     world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::Redeem { asked: Asked::Points(60) }).expect("spent");
+    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(60) }).expect("spent");
     let redemption = world.member.seq;
     world.does(3, Ask::Reverse { redemption }).expect("reversed");
     assert_eq!(world.figures().available, 100);
@@ -181,20 +203,20 @@ fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
 
 fn waits(unlock: UnlockRule, category: &str) -> PendingSource {
     let when = ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, tiers: Vec::new() };
-    PendingSource { id: category.into(), priority: 0, unlock, when }
+    PendingSource { wallet: "".into(), id: category.into(), priority: 0, unlock, when }
 }
 
 #[test]
 fn rule_08_pending_unlocks_by_day_by_delivery_or_lapses() {
     let mut programme = source();
-    programme.wallet.expiry = None;
+    programme.wallets[0].expiry = None;
     programme.pending = vec![waits(UnlockRule::Days(14), "slow"), waits(UnlockRule::Delivered, "sent")];
-    programme.bonuses.push(BonusSource { id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "", 100), line("b", "slow", 200), line("c", "sent", 400)], Vec::new())).expect("sold");
     let sale = world.member.seq;
     assert_eq!((world.figures().available, world.figures().pending), (1, 11));
-    assert_eq!(world.does(2, Ask::Redeem { asked: Asked::Points(2) }).map(drop), Err(Code::InsufficientPoints));
+    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(2) }).map(drop), Err(Code::InsufficientPoints));
     assert_eq!(world.does(3, Ask::Deliver { sale, lines: vec!["a".into()] }).map(drop), Err(Code::NotPending));
     // c is delivered; the bonus waits for b, the last line.
     world.does(4, Ask::Deliver { sale, lines: vec!["c".into()] }).expect("delivered");
@@ -235,10 +257,10 @@ fn rule_17_an_exchange_is_one_commit_returns_first() {
     old.returns = Some(ReturnOf { sale, line: "b".into() });
     let record = world.buys("2", basket(NOON, vec![old.clone(), line("n", "", 2_500)], Vec::new())).expect("exchanged");
     let Body::Purchased(bought) = &record.body else { panic!("a purchase") };
-    assert_eq!((bought.exchanged[0].claimed, bought.earned, world.figures().available), (20, 25, 35));
+    assert_eq!((bought.exchanged[0].claimed(), bought.shares[0].earned, world.figures().available), (20, 25, 35));
     // What is left of the first sale is known to the next return.
     assert_eq!(world.gives(3, sale, vec![one("b")]), Err(Code::ExceedsSale));
-    assert_eq!(world.gives(4, sale, Vec::new()).map(|back| back.claimed), Ok(10));
+    assert_eq!(world.gives(4, sale, Vec::new()).map(|back| back.claimed()), Ok(10));
     old.returns = Some(ReturnOf { sale: 99, line: "b".into() });
     assert_eq!(world.buys("3", basket(NOON, vec![old], Vec::new())).map(drop), Err(Code::UnknownSale));
 }
@@ -249,7 +271,7 @@ fn rule_17_without_a_receipt_at_most_what_is_there() {
     world.sold("1", &[("a", 1_000)]);
     let goods: Basket = basket(NOON, vec![line("x", "", 2_500)], Vec::new());
     let record = world.does(2, Ask::BlindReturn(Box::new(BlindReturn { basket: Arc::new(goods), keys: Keys::default() }))).expect("taken");
-    assert!(matches!(record.body, Body::BlindReturned { claimed: 25, taken: 10, .. }));
+    assert!(matches!(&record.body, Body::BlindReturned { taken, .. } if taken[..] == [Taken { wallet: 0, claimed: 25, taken: 10 }]));
     assert_eq!((world.figures().available, world.figures().debt), (0, 0));
 }
 
@@ -262,7 +284,7 @@ fn rule_21_a_return_that_breaks_the_tier_withdraws_it_and_a_visit_goes_with_its_
     assert_eq!(world.member.tier.level, 0);
 
     let mut programme = source();
-    programme.metric = Metric::Visits;
+    programme.metric = MetricSource::Visits;
     let mut world = World::new(&programme);
     let (first, second) = (world.sold("1", &[("a", 100)]), world.sold("2", &[("a", 100), ("b", 100)]));
     let visits = |world: &World| world.member.tier.metric.iter().map(|(_, sum)| sum).sum::<i64>();
@@ -277,7 +299,7 @@ fn rule_21_a_return_that_breaks_the_tier_withdraws_it_and_a_visit_goes_with_its_
 #[test]
 fn rule_06_a_return_frees_the_members_room() {
     let mut programme = source();
-    programme.member_cap = Some((crate::time::Period::Month, 50));
+    programme.wallets[0].caps.member = Some((crate::time::Period::Month, 50));
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 10_000)]);
     world.gives(2, sale, Vec::new()).expect("back");
@@ -302,12 +324,12 @@ fn rule_23_a_renumbered_receipt_is_a_repeat() {
 fn rule_12_a_tender_takes_the_points_of_a_hold_that_ended_by_time_again() {
     let mut world = World::new(&source());
     world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::PlaceHold { asked: Asked::Points(80), ttl_ms: None }).expect("held");
+    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(80), ttl_ms: None }).expect("held");
     let hold = world.member.seq;
     world.now += 120_000;
     let tender = crate::basket::Tender { hold: Some(hold), ..points(80) };
     let record = world.buys("2", basket(world.now, vec![line("a", "", 80)], vec![tender.clone()])).expect("taken again");
-    assert!(record.events.iter().any(|event| matches!(event, Event::Spent { points: 80, .. })));
+    assert!(record.events.iter().any(|event| matches!(event, Event::Points(0, Movement::Spent { points: 80, .. }))));
     assert_eq!(world.buys("3", basket(world.now, vec![line("a", "", 80)], vec![tender])).map(drop), Err(Code::HoldExpired));
 }
 
@@ -326,7 +348,7 @@ fn aliases_come_and_go() {
 fn rule_08_a_basket_bonus_does_not_wait_for_a_line_that_came_back() {
     let mut programme = source();
     programme.pending.push(waits(UnlockRule::Delivered, "sofa"));
-    programme.bonuses.push(BonusSource { id: "any".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "any".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     let lines = vec![line("a", "sofa", 1_000), line("b", "sofa", 2_000)];
     world.buys("1", basket(NOON, lines, Vec::new())).expect("sold");
@@ -344,10 +366,10 @@ fn rule_14_points_that_came_and_went_unseen_met_the_debt() {
     programme.pending.push(waits(UnlockRule::Days(10), "sofa"));
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "sofa", 10_000)], Vec::new())).expect("sold");
-    world.does(2, Ask::Adjust { points: -50, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
+    world.does(2, Ask::Adjust { wallet: 0, points: -50, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
     // Unlocked after 10 days, expired after a month: nobody looked until the third.
     world.now = NOON + 90 * DAY_MS;
-    world.does(3, Ask::Adjust { points: 1, reason: "test".into(), allow_debt: false, write_off: false }).expect("looked at");
+    world.does(3, Ask::Adjust { wallet: 0, points: 1, reason: "test".into(), allow_debt: false, write_off: false }).expect("looked at");
     assert_eq!((world.figures().available, world.figures().debt, world.figures().pending), (1, 0, 0));
 }
 
@@ -366,7 +388,7 @@ fn rule_17_a_voided_line_of_an_exchange_gives_nothing_back() {
 #[test]
 fn rule_23_a_header_is_a_key_for_thirty_days() {
     let mut world = World::new(&source());
-    let adjust = |points| Ask::Adjust { points, reason: "test".into(), allow_debt: false, write_off: false };
+    let adjust = |points| Ask::Adjust { wallet: 0, points, reason: "test".into(), allow_debt: false, write_off: false };
     world.does(7, adjust(5)).expect("given");
     assert_eq!(world.does(7, adjust(6)).map(drop), Err(Code::KeyConflict));
     world.now += 31 * DAY_MS;
@@ -378,9 +400,9 @@ fn rule_23_a_header_is_a_key_for_thirty_days() {
 #[test]
 fn rule_08_a_line_without_points_of_its_own_holds_the_basket_bonus_back() {
     let mut programme = source();
-    programme.wallet.expiry = None;
+    programme.wallets[0].expiry = None;
     programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
-    programme.bonuses.push(BonusSource { id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     // 40 cents come to no point, and its delivery is waited for all the same.
     let sold = |world: &mut World, id| {
@@ -401,14 +423,14 @@ fn rule_08_a_line_without_points_of_its_own_holds_the_basket_bonus_back() {
 #[test]
 fn rule_08_what_a_cap_kept_of_a_line_that_comes_back_waits_with_the_rest() {
     let mut programme = source();
-    programme.wallet.expiry = None;
-    programme.purchase_cap = Some(100);
+    programme.wallets[0].expiry = None;
+    programme.wallets[0].caps.purchase = Some(100);
     programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "sent", 8_000), line("b", "sent", 8_000)], Vec::new())).expect("sold");
     let sale = world.member.seq;
     // 80 + 20 after the cap; without a, b alone earns 80.
-    assert_eq!(world.gives(2, sale, vec![one("a")]).map(|back| (back.claimed, back.left.kept)), Ok((20, 80)));
+    assert_eq!(world.gives(2, sale, vec![one("a")]).map(|back| (back.claimed(), back.left.kept())), Ok((20, 80)));
     world.does(3, Ask::Deliver { sale, lines: vec!["b".into()] }).expect("delivered");
     assert_eq!((world.figures().available, world.figures().pending), (80, 0));
 }

@@ -1,15 +1,16 @@
 //! The auditor's own books: what each record moved, lot by lot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 use tessera_domain::ids::{LotId, MemberId};
 use tessera_domain::keys::Keys;
-use tessera_domain::record::{Body, Event, Record, Unlock};
+use tessera_domain::record::{Body, Event, Movement, Record, Unlock};
 
-/// What all records moved, in the wallet's smallest unit. closing = issued − spent − expired − reversed + reinstated − taken − raised + written off.
+/// What all records moved in one wallet, in its smallest unit.
+/// closing = issued + given − spent − expired − reversed + reinstated + received − sent − taken − debt raised + written off.
 #[derive(Default, Serialize)]
-pub(super) struct Books {
+pub(super) struct Sums {
     /// By purchases, active and pending.
     issued: i64,
     /// By staff.
@@ -21,36 +22,58 @@ pub(super) struct Books {
     reversed: i64,
     /// Came back to their lots.
     reinstated: i64,
+    /// Between wallets.
+    received: i64,
+    sent: i64,
     /// By staff.
     taken: i64,
     debt_raised: i64,
     debt_written_off: i64,
     /// Σ lots − Σ debt of all members.
     pub(super) closing: i64,
+}
+
+/// By the wallet's place in the programme.
+#[derive(Default, Serialize)]
+pub(super) struct Books {
+    pub(super) wallets: BTreeMap<u8, Sums>,
     #[serde(skip)]
     keys: HashSet<String>,
 }
 
 impl Books {
     pub(super) fn close<'a>(&mut self, ledgers: impl Iterator<Item = &'a Ledger>) {
-        self.closing = ledgers.map(|ledger| ledger.lots.values().map(|lot| lot.pending + lot.active + lot.held).sum::<i64>() - ledger.debt).sum();
+        for (number, purse) in ledgers.flat_map(|ledger| &ledger.purses) {
+            self.wallets.entry(*number).or_default().closing += purse.lots.values().map(|lot| lot.pending + lot.active + lot.held).sum::<i64>() - purse.debt;
+        }
     }
 
-    /// For people.
-    pub(super) fn text(&self) -> String {
-        let rows = [
-            ("issued", self.issued),
-            ("given by staff", self.given),
-            ("spent", -self.spent),
-            ("expired", -self.expired),
-            ("reversed", -self.reversed),
-            ("reinstated", self.reinstated),
-            ("taken by staff", -self.taken),
-            ("debt raised", -self.debt_raised),
-            ("debt written off", self.debt_written_off),
-            ("closing", self.closing),
-        ];
-        rows.iter().map(|(name, points)| format!("{name:<17} {points}")).collect::<Vec<_>>().join("\n")
+    /// Of every wallet.
+    pub(super) fn closing(&self) -> BTreeMap<u8, i64> {
+        self.wallets.iter().map(|(number, sums)| (*number, sums.closing)).collect()
+    }
+
+    /// For people; `name`: a wallet's id.
+    pub(super) fn text(&self, name: impl Fn(u8) -> String) -> String {
+        let wallet = |(number, sums): (&u8, &Sums)| {
+            let rows = [
+                ("issued", sums.issued),
+                ("given by staff", sums.given),
+                ("spent", -sums.spent),
+                ("expired", -sums.expired),
+                ("reversed", -sums.reversed),
+                ("reinstated", sums.reinstated),
+                ("received", sums.received),
+                ("sent", -sums.sent),
+                ("taken by staff", -sums.taken),
+                ("debt raised", -sums.debt_raised),
+                ("debt written off", sums.debt_written_off),
+                ("closing", sums.closing),
+            ];
+            let rows = rows.iter().map(|(name, points)| format!("{name:<17} {points}")).collect::<Vec<_>>().join("\n");
+            format!("{}\n{rows}", name(*number))
+        };
+        self.wallets.iter().map(wallet).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -67,10 +90,24 @@ struct LotSum {
 #[derive(Default)]
 pub(super) struct Ledger {
     head: u64,
-    lots: HashMap<LotId, LotSum>,
+    purses: BTreeMap<u8, Purse>,
     /// Ends of open holds.
     holds: HashMap<u64, i64>,
+}
+
+/// One member's points in one wallet.
+#[derive(Default)]
+struct Purse {
+    lots: HashMap<LotId, LotSum>,
     debt: i64,
+}
+
+impl Purse {
+    /// available, pending, held, debt.
+    fn figures(&self) -> [i64; 4] {
+        let sum = |figure: fn(&LotSum) -> i64| self.lots.values().map(figure).sum();
+        [sum(|lot| lot.active), sum(|lot| lot.pending), sum(|lot| lot.held), self.debt]
+    }
 }
 
 impl Ledger {
@@ -78,16 +115,15 @@ impl Ledger {
         self.head
     }
 
-    /// available, pending, held, debt.
-    pub(super) fn figures(&self) -> [i64; 4] {
-        let sum = |figure: fn(&LotSum) -> i64| self.lots.values().map(figure).sum();
-        [sum(|lot| lot.active), sum(|lot| lot.pending), sum(|lot| lot.held), self.debt]
+    /// By wallet: available, pending, held, debt.
+    pub(super) fn figures(&self) -> BTreeMap<u8, [i64; 4]> {
+        self.purses.iter().map(|(number, purse)| (*number, purse.figures())).collect()
     }
 
     /// Whether time has brought something about since the last record.
     pub(super) fn is_due(&self, now: i64) -> bool {
         let lot = |lot: &LotSum| (lot.active > 0 && lot.expires_at <= now) || (lot.pending > 0 && lot.unlocks_at <= now);
-        self.lots.values().any(lot) || self.holds.values().any(|end| *end <= now)
+        self.purses.values().flat_map(|purse| purse.lots.values()).any(lot) || self.holds.values().any(|end| *end <= now)
     }
 
     pub(super) fn add(&mut self, member: MemberId, seq: u64, record: &Record, books: &mut Books, problems: &mut Vec<String>) {
@@ -98,7 +134,7 @@ impl Ledger {
         self.head = seq;
         match &record.body {
             Body::Purchased(sale) => {
-                if sale.awards.iter().map(|award| award.points).sum::<i64>() != sale.earned {
+                if sale.awards.iter().map(|award| award.points).sum::<i64>() != sale.shares.iter().map(|share| share.earned).sum::<i64>() {
                     problem("the explanation does not add up to what was earned");
                 }
                 for key in names(&sale.keys, "sale") {
@@ -121,110 +157,120 @@ impl Ledger {
         }
         let by_staff = matches!(record.body, Body::Adjusted { .. });
         for event in &record.events {
-            self.moved(event, by_staff, books);
+            let Event::Points(number, movement) = event else { continue };
+            if let Movement::HoldEnded { hold, .. } = movement {
+                self.holds.remove(&u64::from(*hold));
+            }
+            self.purses.entry(*number).or_default().moved(movement, by_staff, books.wallets.entry(*number).or_default());
         }
-        if self.lots.values().any(|lot| lot.active < 0 || lot.pending < 0 || lot.held < 0) {
-            problem("a lot is below zero");
-        }
-        let [available, pending, held, debt] = self.figures();
-        if debt > 0 && available > 0 {
-            problem("debt and available points stand together");
-        }
-        let after = record.after;
-        if [after.available, after.pending, after.held, after.debt] != [available, pending, held, debt] {
-            problem(&format!("the figures after it do not add up: {after:?}"));
+        let stated: BTreeMap<u8, [i64; 4]> = record.after.iter().map(|(number, after)| (*number, [after.available, after.pending, after.held, after.debt])).collect();
+        for (number, stated) in &stated {
+            let purse = self.purses.entry(*number).or_default();
+            if purse.lots.values().any(|lot| lot.active < 0 || lot.pending < 0 || lot.held < 0) {
+                problem("a lot is below zero");
+            }
+            let figures = purse.figures();
+            if figures[3] > 0 && figures[0] > 0 {
+                problem("debt and available points stand together");
+            }
+            if *stated != figures {
+                problem(&format!("the figures after it do not add up: {stated:?} of wallet {number}"));
+            }
         }
     }
+}
 
-    fn moved(&mut self, event: &Event, by_staff: bool, books: &mut Books) {
-        match *event {
-            Event::Issued { lot, points, unlock, expires_at, .. } => {
+impl Purse {
+    fn moved(&mut self, movement: &Movement, by_staff: bool, books: &mut Sums) {
+        match *movement {
+            Movement::Issued { lot, points, unlock, expires_at, .. } => {
                 if by_staff { books.given += points } else { books.issued += points }
                 let lot = self.lots.entry(lot).or_default();
                 lot.expires_at = expires_at;
                 if unlock.is_some() { lot.pending += points } else { lot.active += points }
                 lot.unlocks_at = unlock.map_or(i64::MAX, unlocks_at);
             }
-            Event::Activated { lot, points, expires_at, .. } => {
+            Movement::Activated { lot, points, expires_at, .. } => {
                 let lot = self.lots.entry(lot).or_default();
                 lot.pending -= points;
                 lot.active += points;
                 lot.expires_at = expires_at;
             }
-            Event::Rescheduled { lot, unlock } => self.lots.entry(lot).or_default().unlocks_at = unlocks_at(unlock),
-            Event::Spent { lot, points, .. } => {
+            Movement::Rescheduled { lot, unlock } => self.lots.entry(lot).or_default().unlocks_at = unlocks_at(unlock),
+            Movement::Spent { lot, points, .. } => {
                 books.spent += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Event::Held { lot, points } => {
+            Movement::Held { lot, points } => {
                 let lot = self.lots.entry(lot).or_default();
                 lot.active -= points;
                 lot.held += points;
             }
-            Event::HeldSpent { lot, points, .. } => {
+            Movement::HeldSpent { lot, points, .. } => {
                 books.spent += points;
                 self.lots.entry(lot).or_default().held -= points;
             }
-            Event::Released { lot, points, .. } => {
+            Movement::Released { lot, points, .. } => {
                 let lot = self.lots.entry(lot).or_default();
                 lot.held -= points;
                 lot.active += points;
             }
-            Event::HoldEnded { hold, .. } => {
-                self.holds.remove(&u64::from(hold));
-            }
-            Event::Expired { lot, points, .. } => {
+            Movement::Expired { lot, points, .. } => {
                 books.expired += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Event::Lapsed { lot, points } => {
+            Movement::Lapsed { lot, points } => {
                 books.expired += points;
                 self.lots.entry(lot).or_default().pending -= points;
             }
-            Event::ClawedBack { lot, points, pending } => {
+            Movement::ClawedBack { lot, points, pending } => {
                 books.reversed += points;
                 let lot = self.lots.entry(lot).or_default();
                 if pending { lot.pending -= points } else { lot.active -= points }
             }
-            Event::OwedMet { lot, points, .. } => {
+            Movement::OwedMet { lot, points, .. } => {
                 books.reversed += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Event::Reinstated { lot, points, expires_at, .. } => {
+            Movement::Reinstated { lot, points, expires_at, .. } => {
                 books.reinstated += points;
                 let lot = self.lots.entry(lot).or_default();
                 lot.active += points;
                 lot.expires_at = expires_at;
             }
-            Event::DebtRaised { points } | Event::RepaymentUndone { points, .. } => {
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => {
                 books.debt_raised += points;
                 self.debt += points;
             }
             // From a lot to debt: what is owed to the member less what it owes stays the same.
-            Event::DebtRepaid { lot, points } => {
+            Movement::DebtRepaid { lot, points } => {
                 self.lots.entry(lot).or_default().active -= points;
                 self.debt -= points;
             }
-            Event::DebtWrittenOff { points } => {
+            Movement::DebtWrittenOff { points } => {
                 books.debt_written_off += points;
                 self.debt -= points;
             }
-            Event::AdjustedDown { lot, points } => {
+            Movement::AdjustedDown { lot, points } => {
                 books.taken += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Event::ExpiryMoved { expires_at } => {
+            Movement::ExpiryMoved { expires_at } => {
                 for lot in self.lots.values_mut() {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }
             }
-            Event::ExpiredCounted { .. }
-            | Event::OwedRaised { .. }
-            | Event::RoomUsed { .. }
-            | Event::Metric { .. }
-            | Event::Visit { .. }
-            | Event::TierChanged { .. }
-            | Event::TierReviewed { .. } => {}
+            Movement::Sent { lot, points } => {
+                books.sent += points;
+                self.lots.entry(lot).or_default().active -= points;
+            }
+            Movement::Received { lot, points, expires_at, .. } => {
+                books.received += points;
+                let lot = self.lots.entry(lot).or_default();
+                lot.active += points;
+                lot.expires_at = expires_at;
+            }
+            Movement::ExpiredCounted { .. } | Movement::OwedRaised { .. } | Movement::HoldEnded { .. } => {}
         }
     }
 }

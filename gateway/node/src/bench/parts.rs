@@ -5,7 +5,6 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,14 +65,13 @@ impl Bodies {
 }
 
 /// Enrols members and answers their ids.
-pub(super) async fn enrol(address: SocketAddr, numbers: Range<usize>, connections: usize) -> Result<Vec<String>, String> {
+pub(super) async fn enrol(address: SocketAddr, count: usize, connections: usize) -> Result<Vec<String>, String> {
     let mut tasks = Vec::with_capacity(connections);
     for first in 0..connections {
-        let numbers = numbers.clone();
         tasks.push(tokio::spawn(async move {
             let mut connection = Connection::open(address).await.map_err(|e| e.to_string())?;
             let mut ids = Vec::new();
-            for number in numbers.skip(first).step_by(connections) {
+            for number in (first..count).step_by(connections) {
                 let answer = connection.post("/v1/members", Some(&format!("bench-{number}")), Bytes::from_static(b"{}")).await.map_err(|e| e.to_string())?;
                 let made: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
                 let id = made["member"].as_str().filter(|id| id.len() == MEMBER.len());
@@ -82,7 +80,7 @@ pub(super) async fn enrol(address: SocketAddr, numbers: Range<usize>, connection
             Ok::<_, String>(ids)
         }));
     }
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(count);
     for task in tasks {
         all.extend(task.await.map_err(|e| e.to_string())??);
     }
