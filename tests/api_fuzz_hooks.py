@@ -103,7 +103,10 @@ def fill(rng, value):
 
 
 def whole(value):
-    """1.0 is an integer to JSON Schema; to the node, which keeps floats away from money, it is none."""
+    """1.0 is an integer to JSON Schema; to the node, which keeps floats away from money, it is none. Nor are numbers beyond
+    those of IEEE 754 JSON that it reads."""
+    if isinstance(value, (int, float)) and abs(value) > 10**300:
+        return 0
     if isinstance(value, dict):
         return {key: whole(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tessera_domain::programme::Programmes;
+use tessera_domain::programme::{Programme, Programmes};
 
 /// One immutable snapshot, replaced as a whole.
 #[derive(Debug, Default)]
@@ -14,6 +14,11 @@ impl Board {
     #[must_use]
     pub fn new(programmes: Programmes) -> Self {
         Self(ArcSwap::from_pointee(programmes))
+    }
+
+    /// Adds a version; one that is there already stays.
+    pub fn add(&self, version: &Arc<Programme>) {
+        self.0.rcu(|before| before.with(version));
     }
 
     /// The snapshot as of now.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `aliases` | who holds an alias, and who held it |
 //! | [`board`] | every programme version this node has heard of, as one immutable snapshot |
-//! | [`programmes`] | the versions kept in the store: immutable, numbered |
+//! | [`history`] | the programme as an entity: its versions, kept whole; [`Histories`], the façade |
 //! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
 //! | [`members`] | [`Members`], the typed façade: enrol, command, view |
 //! | [`names`] | entity keys, member ids, hashes of aliases and request keys |
@@ -13,10 +13,11 @@
 
 mod aliases;
 pub mod board;
+pub mod history;
 pub mod member;
 pub mod members;
 pub mod names;
-pub mod programmes;
 
 pub use board::Board;
+pub use history::{Histories, Saving};
 pub use members::{Done, Followed, Located, Members, Miss, Who};

@@ -6,6 +6,7 @@ use tessera_storage::EntityKey;
 
 /// Kinds of entities. A number is never used again.
 const MEMBER: u16 = 1;
+const HISTORY: u16 = 2;
 /// The one programme of a node.
 const PROGRAMME: u32 = 0;
 
@@ -16,6 +17,15 @@ pub fn member_key(member: MemberId) -> EntityKey {
     key[..2].copy_from_slice(&MEMBER.to_be_bytes());
     key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
     key[6..].copy_from_slice(&member.0.to_be_bytes());
+    EntityKey(key)
+}
+
+/// The history of the node's programme.
+#[must_use]
+pub fn programme_key() -> EntityKey {
+    let mut key = [0; EntityKey::LEN];
+    key[..2].copy_from_slice(&HISTORY.to_be_bytes());
+    key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
     EntityKey(key)
 }
 

@@ -10,7 +10,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, RefOr, Ref};
 
-use crate::handlers::{self, Call, members, purchases, spending};
+use crate::handlers::{self, Call, members, programme, purchases, spending};
 use crate::problem::Answer;
 use crate::{routes, stream};
 
@@ -20,7 +20,8 @@ use crate::{routes, stream};
     paths(
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
-        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, healthz, readyz,
+        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, programme::current,
+        programme::save, programme::check, programme::roll_back, programme::versions, programme::version, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
 )]
@@ -42,6 +43,11 @@ fn refusals(id: &str) -> &'static [&'static str] {
         "healthz" | "readyz" => &[],
         "member" | "tier" | "lots" | "holds" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
         "events" | "statement" => &["404", "422"],
+        "programme" | "programmeVersions" => &["503"],
+        "programmeVersion" => &["404"],
+        "checkProgramme" => &["400", "413", "415"],
+        "saveProgramme" => &["400", "412", "413", "415", "422", "428"],
+        "rollBack" => &["400", "404", "412", "415", "422", "428"],
         "lookUp" => &["400", "404", "415", "422"],
         "cancelHold" | "reverse" => &["400", "404", "409", "415"],
         "removeAlias" => &["400", "404", "409", "422"],
@@ -57,6 +63,8 @@ fn describe(status: &str) -> &'static str {
         "400" => "Malformed: not JSON, an unknown field, or no Idempotency-Key",
         "404" => "There is no such thing",
         "409" => "The state says no now, or a key was used for something else",
+        "412" => "Another version was saved meanwhile: read it first",
+        "428" => "No If-Match",
         "413" => "Too large",
         "415" => "Not JSON",
         "422" => "The content is wrong",

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod members;
+pub(crate) mod programme;
 pub(crate) mod purchases;
 pub(crate) mod spending;
 
@@ -15,12 +16,13 @@ use tessera_actors::{Done, Members, Miss, Who};
 use tessera_api::{answer, read, request};
 use tessera_cluster::Failure;
 use tessera_domain::command::{Ask, Command};
+use tessera_domain::compile::Finding;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
 use tessera_domain::programme::Programmes;
 use tessera_domain::record::Record;
 use tessera_domain::{Code, Rejection};
 
-use crate::problem::{Answer, Said, json, missed, problem};
+use crate::problem::{Answer, Said, bad_programme, json, missed, problem};
 use crate::server::Surface;
 
 /// Until API keys exist, all callers are one.
@@ -41,6 +43,8 @@ pub(crate) struct Call {
 /// Why a handler ends early.
 pub(crate) enum Stop {
     Malformed(String),
+    Findings(Vec<Finding>),
+    IfMatchMissing,
     Miss(Miss),
     KeyMissing,
 }
@@ -66,6 +70,11 @@ pub(crate) fn finish(request_id: &str, outcome: Result<Answer, Stop>) -> Answer 
         Ok(answer) => answer,
         Err(Stop::Miss(miss)) => missed(request_id, &miss),
         Err(Stop::Malformed(text)) => problem(request_id, &Said::new(StatusCode::BAD_REQUEST, "malformed", &text)),
+        Err(Stop::Findings(findings)) => bad_programme(request_id, &findings),
+        Err(Stop::IfMatchMissing) => {
+            let text = "send If-Match with the version that this follows, such as \"7\": the ETag of what you have read";
+            problem(request_id, &Said::new(StatusCode::PRECONDITION_REQUIRED, "if_match_missing", text))
+        }
         Err(Stop::KeyMissing) => {
             let text = "send an Idempotency-Key of 1 to 255 visible characters, so that a retry cannot take effect twice";
             problem(request_id, &Said::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", text))

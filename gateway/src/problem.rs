@@ -4,8 +4,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use tessera_actors::Miss;
 use tessera_api::answer::Problem;
+use tessera_api::programme::Found;
 use tessera_cluster::Failure;
-use tessera_domain::Rejection;
+use tessera_domain::compile::Finding;
+use tessera_domain::{Code, Rejection};
 use tessera_domain::rejection::Class;
 
 pub(crate) type Answer = Response<Bytes>;
@@ -26,6 +28,17 @@ impl<'a> Said<'a> {
 }
 
 pub(crate) fn problem(request_id: &str, said: &Said<'_>) -> Answer {
+    problem_with(request_id, said, Vec::new())
+}
+
+/// A programme that cannot be saved, with all that is wrong with it.
+pub(crate) fn bad_programme(request_id: &str, findings: &[Finding]) -> Answer {
+    let detail = format!("{} findings; each names the field and says what to do", findings.len());
+    let said = Said { field: "/programme", ..Said::new(StatusCode::UNPROCESSABLE_ENTITY, Code::BadProgramme.as_str(), &detail) };
+    problem_with(request_id, &said, findings.iter().map(Found::from).collect())
+}
+
+fn problem_with(request_id: &str, said: &Said<'_>, findings: Vec<Found>) -> Answer {
     let body = Problem {
         kind: "about:blank",
         title: said.status.canonical_reason().unwrap_or("Error"),
@@ -34,6 +47,7 @@ pub(crate) fn problem(request_id: &str, said: &Said<'_>) -> Answer {
         detail: said.detail,
         field: said.field,
         outcome: said.outcome,
+        findings,
         request_id,
     };
     let mut answer = json(said.status, &body);
@@ -60,6 +74,7 @@ pub(crate) fn rejected(request_id: &str, no: &Rejection) -> Answer {
         Class::Conflict => StatusCode::CONFLICT,
         Class::Content => StatusCode::UNPROCESSABLE_ENTITY,
         Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Class::Precondition => StatusCode::PRECONDITION_FAILED,
     };
     problem(request_id, &Said { field: &no.field, ..Said::new(status, no.code.as_str(), &no.detail) })
 }

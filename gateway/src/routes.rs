@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, bench, members, purchases, spending};
+use crate::handlers::{self, Call, bench, members, programme, purchases, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -31,9 +31,9 @@ pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
 
 async fn route(method: &Method, path: &str, call: &Call) -> Answer {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (get, post, delete) = (method == Method::GET, method == Method::POST, method == Method::DELETE);
+    let (get, post, put, delete) = (method == Method::GET, method == Method::POST, method == Method::PUT, method == Method::DELETE);
     let id = call.request_id.as_str();
-    if post && !call.body.is_empty() && !is_json(&call.headers) {
+    if (post || put) && !call.body.is_empty() && !is_json(&call.headers) {
         return handlers::wrong_type(id);
     }
     let outcome = match parts.as_slice() {
@@ -68,17 +68,26 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "redemptions", redemption] if get => spending::get_redemption(call, redemption).await,
         ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
         ["v1", "transfers"] if post => spending::transfer(call).await,
+        ["v1", "programme"] if get => programme::current(call).await,
+        ["v1", "programme"] if put => programme::save(call).await,
+        ["v1", "programme", "check"] if post => programme::check(call).await,
+        ["v1", "programme", "rollback"] if post => programme::roll_back(call).await,
+        ["v1", "programme", "versions"] if get => programme::versions(call).await,
+        ["v1", "programme", "versions", number] if get => programme::version(call, number).await,
         ["bench", "purchases", bytes] if post && call.surface.ceiling => bench::purchase(call, bytes).await,
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
         | ["v1", "members" | "purchases" | "holds" | "redemptions", _]
+        | ["v1", "programme", "versions", ..]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
         ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers"]
         | ["v1", "members", _, "adjustments" | "aliases"]
+        | ["v1", "programme", "check" | "rollback"]
         | ["v1", "purchases", _, "deliveries"]
         | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
+        ["v1", "programme"] => return handlers::method_not_allowed(id, "GET, PUT"),
         ["v1", "members", _, "aliases", _] => return handlers::method_not_allowed(id, "DELETE"),
         _ => return handlers::not_found(id),
     };

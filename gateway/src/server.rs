@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tessera_actors::Members;
+use tessera_actors::{Histories, Members};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
@@ -44,6 +44,7 @@ impl Default for ServerLimits {
 #[derive(Clone)]
 pub struct Surface {
     pub members: Members,
+    pub histories: Histories,
     /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
     pub ceiling: bool,
     /// What `/metrics` shows.
@@ -152,11 +153,13 @@ where
     if !head.uri.path().starts_with('/') {
         return refuse(StatusCode::BAD_REQUEST, "malformed", "the request names no path; begin it with a slash");
     }
-    let collected = tokio::time::timeout(limits.patience, Limited::new(body, limits.body).collect()).await;
+    // A programme of ten thousand rules is longer than any basket.
+    let most = if head.uri.path().starts_with("/v1/programme") { limits.body.max(tessera_actors::history::LONGEST) } else { limits.body };
+    let collected = tokio::time::timeout(limits.patience, Limited::new(body, most).collect()).await;
     let bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("a body has at most {} bytes", limits.body);
+            let detail = format!("a body has at most {most} bytes");
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &detail);
         }
         Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "malformed", "the body did not arrive whole"),

@@ -20,6 +20,7 @@ use tessera_domain::record::{
 };
 use tessera_domain::tier::Tier;
 use tessera_domain::time::Day;
+use tessera_domain::versions::{self, Origin, Save, VersionRecord};
 use tessera_domain::wallet::{Hold, Lot, Wallet};
 
 use crate::wire::{Wire, frozen_enum, frozen_struct};
@@ -127,6 +128,12 @@ frozen_enum!(Movement {
     22 => Sent { lot, points },
     23 => Received { lot, points, activated_at, expires_at },
 });
+
+// The history of a programme.
+frozen_enum!(Origin { 1 => File {}, 2 => Request {}, 3 => Rollback { 0: number } });
+frozen_struct!(Save { after, author, note, origin, digest, parts });
+frozen_enum!(versions::Body { 1 => Kept { part }, 2 => Saved { 0: save } });
+frozen_struct!(VersionRecord { at, body });
 
 // The snapshot of a member.
 frozen_struct!(Page { fingerprints, seqs, newest });

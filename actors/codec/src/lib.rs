@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tessera_domain::keys::Page;
 use tessera_domain::member::Member;
 use tessera_domain::record::Record;
+use tessera_domain::versions::VersionRecord;
 
 pub use frame::{Damage, TooLong};
 
@@ -30,6 +31,8 @@ pub enum Type {
     MemberCore = 2,
     /// A sealed page of keys.
     KeyPage = 3,
+    /// A record of a programme's history.
+    VersionRecord = 4,
 }
 
 /// Frames a member's record.
@@ -46,6 +49,22 @@ pub fn encode_record(entity: &[u8], seq: u64, record: &Record) -> Result<Bytes, 
 /// [`Damage`] when the bytes are damaged, misplaced, or of a version this program does not know.
 pub fn decode_record(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Record, Damage> {
     frame::decode(Type::MemberRecord, 1, entity, seq, bytes)
+}
+
+/// Frames a record of a programme's history.
+///
+/// # Errors
+/// As [`encode_record`].
+pub fn encode_version(entity: &[u8], seq: u64, record: &VersionRecord) -> Result<Bytes, TooLong> {
+    frame::encode(Type::VersionRecord, 1, entity, seq, record)
+}
+
+/// Reads a record of a programme's history back.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_version(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<VersionRecord, Damage> {
+    frame::decode(Type::VersionRecord, 1, entity, seq, bytes)
 }
 
 /// Frames the core page of a snapshot that stands after `seq`.

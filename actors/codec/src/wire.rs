@@ -89,6 +89,15 @@ impl<T: Wire> Wire for std::sync::Arc<T> {
     }
 }
 
+impl Wire for std::sync::Arc<[u8]> {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        (**self).encode(to)
+    }
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        Vec::<u8>::decode(from).map(Into::into)
+    }
+}
+
 impl<T: Wire> Wire for Box<T> {
     fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         (**self).put(to)

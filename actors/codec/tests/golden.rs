@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use tessera_codec::{decode_core, decode_page, decode_record, encode_core, encode_page, encode_record};
+use tessera_codec::{decode_core, decode_page, decode_record, decode_version, encode_core, encode_page, encode_record, encode_version};
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
@@ -20,6 +20,7 @@ use tessera_domain::record::{
     Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::time::Day;
+use tessera_domain::versions::{self, Origin, Save, VersionRecord};
 
 const ENTITY: &[u8] = &[9; 22];
 const AT: i64 = 1_780_315_200_000;
@@ -207,6 +208,22 @@ fn every_record() {
     for (name, record) in records() {
         let bytes = golden(&format!("record_v1_{name}"), &encode_record(ENTITY, 12, &record).expect("short enough"));
         assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(record), "{name}");
+    }
+}
+
+#[test]
+fn every_record_of_a_programme() {
+    let save = |origin| Save { after: 6, author: "marketing".into(), note: "spring".into(), origin, digest: u128::MAX, parts: vec![1, 2] };
+    let bodies = [
+        ("kept", versions::Body::Kept { part: [1, 2, 3].into() }),
+        ("saved_file", versions::Body::Saved(save(Origin::File))),
+        ("saved_request", versions::Body::Saved(save(Origin::Request))),
+        ("saved_rollback", versions::Body::Saved(save(Origin::Rollback(3)))),
+    ];
+    for (name, body) in bodies {
+        let record = VersionRecord { at: AT, body };
+        let bytes = golden(&format!("version_v1_{name}"), &encode_version(ENTITY, 12, &record).expect("short enough"));
+        assert_eq!(decode_version(ENTITY, 12, &bytes), Ok(record), "{name}");
     }
 }
 

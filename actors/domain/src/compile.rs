@@ -44,7 +44,8 @@ pub struct Source {
 pub enum MetricSource {
     /// Points of a wallet; empty = the first.
     Points(Text),
-    Spend(crate::number::Currency),
+    /// `None`: its currency was not written.
+    Spend(Option<crate::number::Currency>),
     Visits,
 }
 
@@ -73,7 +74,8 @@ pub struct PendingSource {
     /// Empty: of every wallet.
     pub wallet: Text,
     pub priority: i32,
-    pub unlock: UnlockRule,
+    /// `None`: not exactly one was written.
+    pub unlock: Option<UnlockRule>,
     pub when: ConditionSource,
 }
 
@@ -165,7 +167,11 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     let rates_of_exchange = exchange(&mut findings, source, &zone);
     let metric = match &source.metric {
         MetricSource::Points(id) => Metric::Points(wallet(&mut findings, "tiers.wallet", id, wallets)),
-        MetricSource::Spend(currency) => Metric::Spend(*currency),
+        MetricSource::Spend(Some(currency)) => Metric::Spend(*currency),
+        MetricSource::Spend(None) => {
+            findings.say("tiers.currency", "a tier by spend names its currency, such as USD");
+            Metric::Visits
+        }
         MetricSource::Visits => Metric::Visits,
     };
     let levels = &source.levels;
@@ -189,13 +195,14 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
-        if let UnlockRule::Days(days) = rule.unlock {
+        f.unless(rule.unlock.is_some(), format!("{at}.unlock"), "one of days, at, delivered");
+        if let Some(UnlockRule::Days(days)) = rule.unlock {
             f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
         }
         let when = condition(f, at, &rule.when, levels, &zone);
         let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
         f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
-        PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock, when }
+        PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock.unwrap_or(UnlockRule::Delivered), when }
     });
     findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
     let holds = source.holds;
@@ -235,6 +242,23 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         bonuses: RuleIndex::new(programme.bonuses.iter().map(|rule| &rule.when)),
     };
     Ok(programme)
+}
+
+/// Why a programme may not follow another: members hold tiers and wallets by their places, so what stands there must stay.
+#[must_use]
+pub fn may_follow(before: &Programme, after: &Programme) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    let levels = before.tiers.levels.iter().zip(after.tiers.levels.iter().map(Some).chain(std::iter::repeat(None)));
+    for (place, (level, now)) in levels.enumerate() {
+        let text = format!("{:?} stood here, and members hold it by its place; keep what was there and add tiers at the top", level.id);
+        findings.unless(now.is_some_and(|now| now.id == level.id), format!("tiers.level.{place}.id"), &text);
+    }
+    let wallets = before.wallets.iter().zip(after.wallets.iter().map(Some).chain(std::iter::repeat(None)));
+    for (place, (wallet, now)) in wallets.enumerate() {
+        let text = format!("{:?} with {} decimals stood here, and members hold it by its place; keep what was there and add wallets at the end", wallet.id, wallet.decimals);
+        findings.unless(now.is_some_and(|now| now.id == wallet.id && now.decimals == wallet.decimals), format!("wallet.{place}.id"), &text);
+    }
+    findings.0
 }
 
 /// What in a good programme may surprise its owner: where adding goods lowers an award, a return in steps may leave less

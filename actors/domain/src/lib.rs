@@ -9,6 +9,7 @@
 //! | [`basket`] | what a till sends: lines, discounts, tenders, and what each line comes to |
 //! | [`programme`] | the compiled programme; [`compile`] makes it, with findings |
 //! | [`rules`] | the conditions of rules, and the index that finds those that may match |
+//! | [`versions`] | the history of a programme: who saved which version |
 //! | [`earn`] | base, multipliers, bonuses, caps, exact to the last fraction |
 //! | [`wallet`] | lots, holds, debt, `owed`: the fold of the events |
 //! | [`tier`], [`keys`] | the tier's metric and its periods; which request was answered by which record |
@@ -31,6 +32,7 @@ pub mod rules;
 pub mod rejection;
 pub mod tier;
 pub mod time;
+pub mod versions;
 pub mod wallet;
 
 pub use rejection::{Code, Rejection};

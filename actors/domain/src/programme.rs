@@ -249,6 +249,16 @@ impl Programmes {
         Self(versions)
     }
 
+    /// With one more version, in its place; one that is there already stays.
+    #[must_use]
+    pub fn with(&self, version: &Arc<Programme>) -> Self {
+        let mut all = self.0.clone();
+        if let Err(place) = all.binary_search_by_key(&version.version, |known| known.version) {
+            all.insert(place, version.clone());
+        }
+        Self(all)
+    }
+
     /// The version that serves now.
     #[must_use]
     pub fn current(&self) -> Option<&Arc<Programme>> {

@@ -56,6 +56,8 @@ pub enum Class {
     Content,
     /// Larger than a record may be.
     TooLarge,
+    /// What it was based on is not what stands now.
+    Precondition,
 }
 
 codes! {
@@ -113,6 +115,12 @@ codes! {
     UnknownWallet = "unknown_wallet", Content;
     /// This version does not do it.
     NotSupported = "not_supported", Content;
+    /// No such version of the programme.
+    UnknownVersion = "unknown_version", NotFound;
+    /// The programme has findings.
+    BadProgramme = "bad_programme", Content;
+    /// Another version was saved meanwhile.
+    Stale = "stale", Precondition;
     /// The record would be larger than 64 KiB.
     TooManyLines = "too_many_lines", TooLarge;
 }

@@ -359,6 +359,9 @@ pub struct Problem<'a> {
     /// `none`: certainly no effect; `unknown`: send the same again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
+    /// Of a programme: all that is wrong with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<crate::programme::Found>,
     pub request_id: &'a str,
 }
 

@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod event;
 pub mod explain;
+pub mod programme;
 pub mod programme_file;
 pub mod read;
 pub mod request;

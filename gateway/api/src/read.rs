@@ -28,7 +28,10 @@ fn key(value: &Text, field: impl Fn() -> String) -> Result<Text, Rejection> {
 }
 
 /// Short text: at most `max` characters, none of them a control character.
-fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
+///
+/// # Errors
+/// `invalid` when it is not.
+pub fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
     if value.chars().count() > max || value.chars().any(char::is_control) {
         return Err(invalid(field(), &format!("at most {max} characters, none of them a control character")));
     }

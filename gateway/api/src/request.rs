@@ -123,7 +123,7 @@ pub struct Purchase {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub tenders: Vec<Tender>,
-    /// Your own data, kept with the purchase: at most 4 KiB.
+    /// Your own data, kept with the purchase: at most 4 KiB, its numbers as in IEEE 754.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     #[schema(value_type = Object, additional_properties = true)]
     pub ext: serde_json::Map<String, serde_json::Value>,

@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tessera_actors::names::member_of;
-use tessera_actors::{Board, Members, programmes};
+use tessera_actors::{Board, Histories, Members};
 use tessera_client::Connection;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Limits, Ownership};
 use tessera_domain::ids::MemberId;
-use tessera_domain::programme::Programmes;
 use tessera_gateway::{ServerLimits, Surface};
 use tessera_storage::{NodeId, ShardId, Store};
 use tokio::sync::watch;
@@ -87,12 +86,11 @@ pub(crate) fn audit(asked: &Audit) -> Result<(), String> {
 
 async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
     let cells = store.cells();
-    let kept = programmes::read(cells.as_ref()).await.map_err(|e| e.to_string())?;
-    let versions = kept.iter().map(|kept| tessera_api::programme_file::read(&kept.text, kept.number, kept.saved_at).map(Arc::new).map_err(|_| format!("version {} of the programme does not compile", kept.number)));
-    let versions = Programmes::new(versions.collect::<Result<_, _>>()?);
-    let ids: Vec<String> = versions.current().into_iter().flat_map(|programme| &programme.wallets).map(|wallet| wallet.id.to_string()).collect();
     let clock = serve::kept_clock(cells.as_ref()).await?;
     let ownership = Ownership::take_all(store, &NodeId(format!("audit-{:x}", system_now())), shards).await.map_err(|e| e.to_string())?;
+    let histories = Histories::start(clock.clone(), ownership.clone(), Limits::default()).await?;
+    let versions = serve::versions(&histories, None).await?;
+    let ids: Vec<String> = versions.current().into_iter().flat_map(|programme| &programme.wallets).map(|wallet| wallet.id.to_string()).collect();
 
     let mut problems = Vec::new();
     let mut ledgers: HashMap<MemberId, Ledger> = HashMap::new();
@@ -125,12 +123,13 @@ async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
     let (stop, stopping) = watch::channel(false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    let surface = Surface { members: members.clone(), ceiling: false, metrics: None, stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
     let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
     stop.send_replace(true);
     server.await.map_err(|e| e.to_string())?;
     members.drain().await;
+    histories.drain().await;
     books.close(ledgers.values());
     if books.closing() != closing_by_api && problems.is_empty() {
         problems.push(format!("the records close at {:?} and the API at {closing_by_api:?}", books.closing()));

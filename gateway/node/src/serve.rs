@@ -1,16 +1,20 @@
 //! `tessera serve`.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tessera_actors::{Board, Members, programmes};
+use tessera_actors::history::digest;
+use tessera_actors::{Board, Histories, Members, Saving};
 use tessera_api::programme_file;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Clock, Limits, Ownership};
 use tessera_config::Settings;
+use tessera_domain::compile;
 use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::time::timestamp;
+use tessera_domain::versions::{Origin, Version};
 use tessera_gateway::{ServerLimits, Surface};
 use tessera_storage::committer::Sabotage;
 use tessera_storage::{Cells, NodeId, Store, StoreError};
@@ -22,6 +26,8 @@ use crate::check::told;
 
 /// Exit code when the store cannot go on: the operator must look at the disk.
 const EXIT_STORE: i32 = 74;
+/// How long the programme's journal may take to be read.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn serve(settings: &Settings, bench_ceiling: bool) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).map_err(|e| format!("log: {e}; write filters such as info,tessera_cluster=debug"))?;
@@ -42,9 +48,10 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let store = open(settings).await?;
     let cells = store.cells();
     let clock = clock(cells.as_ref(), settings).await.map_err(|e| e.to_string())?;
-    let programmes = versions(cells.as_ref(), settings, text, &clock).await?;
     let node = NodeId(format!("{:x}", system_now()));
     let ownership = Ownership::take_all(store.as_ref(), &node, store.shards()).await.map_err(|e| e.to_string())?;
+    let histories = Histories::start(clock.clone(), ownership.clone(), limits(settings)).await?;
+    let programmes = versions(&histories, Some((&settings.programme, text))).await?;
     let board = Arc::new(Board::new(programmes));
     let skip_dedupe = sabotaged("skip_dedupe");
     let members = Members::start(board, clock.clone(), ownership, cells, limits(settings), skip_dedupe).await?;
@@ -56,9 +63,10 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    let surface = Surface { members: members.clone(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
     tessera_gateway::serve(listener, surface, server_limits(settings)).await;
     members.drain().await;
+    histories.drain().await;
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");
     Ok(())
@@ -139,36 +147,37 @@ fn read_clock(kept: &[u8]) -> Result<Clock, StoreError> {
     Ok(Clock::started(i64::from_le_bytes(*start), i64::from_le_bytes(created)))
 }
 
-/// Every version that has served, and the file's text as a new one if it was edited.
-async fn versions(cells: &dyn Cells, settings: &Settings, text: &str, clock: &Clock) -> Result<Programmes, String> {
-    let mut kept = programmes::read(cells).await.map_err(|e| e.to_string())?;
-    if let Some(last) = kept.last() {
-        let compiled = |text| programme_file::read(text, 0, 0).map_err(|findings| told(&settings.programme, &findings));
-        stands(&compiled(&last.text)?, &compiled(text)?).map_err(|e| format!("{}: {e}", settings.programme.display()))?;
-    }
-    if let Some(saved) = programmes::save(cells, &kept, text, clock.now()).await.map_err(|e| e.to_string())? {
+/// Every version that has served; with a file, its text as a new one if the file was edited since it was last found.
+pub(crate) async fn versions(histories: &Histories, file: Option<(&Path, &str)>) -> Result<Programmes, String> {
+    let deadline = || Instant::now() + PATIENCE;
+    let mut history = histories.history(deadline()).await.map_err(|e| e.to_string())?;
+    if let Some((path, text)) = file
+        && history.last_file().is_none_or(|last| last.digest != digest(text))
+    {
+        let after = programme_file::read(text, 0, 0).map_err(|findings| told(path, &findings))?;
+        if let Some(current) = history.current() {
+            let before = compiled(histories, current).await?;
+            let found = compile::may_follow(&before, &after);
+            if let Some(finding) = found.first() {
+                return Err(format!("{}: {}: {}", path.display(), finding.path, finding.text));
+            }
+        }
+        let saving = Saving { text, after: history.current().map_or(0, |version| version.number), author: "file".into(), note: "".into(), origin: Origin::File };
+        let (saved, _) = histories.save(saving, deadline()).await.map_err(|miss| format!("the programme cannot be saved: {miss:?}"))?;
         tracing::info!(version = saved.number, "the programme file is a new version");
-        kept.push(saved);
+        history = histories.history(deadline()).await.map_err(|e| e.to_string())?;
     }
-    let compiled = kept.iter().map(|kept| {
-        let compiled = programme_file::read(&kept.text, kept.number, kept.saved_at);
-        compiled.map(Arc::new).map_err(|findings| format!("version {} of the programme does not compile any more: {}", kept.number, told(&settings.programme, &findings)))
-    });
-    Ok(Programmes::new(compiled.collect::<Result<_, _>>()?))
+    let mut all = Vec::with_capacity(history.versions.len());
+    for version in &history.versions {
+        all.push(Arc::new(compiled(histories, version).await?));
+    }
+    Ok(Programmes::new(all))
 }
 
-/// Members hold tiers and wallets by their places: what stands there must stay.
-fn stands(before: &Programme, after: &Programme) -> Result<(), String> {
-    let kept = |before: &[&str], after: &[&str]| before.iter().enumerate().find(|(place, id)| after.get(*place) != Some(id)).map(|(_, id)| (*id).to_owned());
-    let levels = |programme: &'_ Programme| programme.tiers.levels.iter().map(|level| level.id.to_string()).collect::<Vec<_>>();
-    let wallets = |programme: &'_ Programme| programme.wallets.iter().map(|wallet| format!("{} with {} decimals", wallet.id, wallet.decimals)).collect::<Vec<_>>();
-    for (what, before, after) in [("tiers", levels(before), levels(after)), ("wallet", wallets(before), wallets(after))] {
-        let (before, after): (Vec<&str>, Vec<&str>) = (before.iter().map(String::as_str).collect(), after.iter().map(String::as_str).collect());
-        if let Some(id) = kept(&before, &after) {
-            return Err(format!("{what}: {id:?} was taken out, moved or changed, and members hold it by its place; keep what was there and add at the end"));
-        }
-    }
-    Ok(())
+async fn compiled(histories: &Histories, version: &Version) -> Result<Programme, String> {
+    let text = histories.text(version).await.map_err(|e| e.to_string())?;
+    let damaged = |_| format!("version {} of the programme does not compile any more: use the version of this program that saved it", version.number);
+    programme_file::read(&text, version.number, version.saved_at).map_err(damaged)
 }
 
 async fn signalled() {

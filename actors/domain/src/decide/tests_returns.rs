@@ -203,7 +203,7 @@ fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
 
 fn waits(unlock: UnlockRule, category: &str) -> PendingSource {
     let when = ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, tiers: Vec::new() };
-    PendingSource { wallet: "".into(), id: category.into(), priority: 0, unlock, when }
+    PendingSource { wallet: "".into(), id: category.into(), priority: 0, unlock: Some(unlock), when }
 }
 
 #[test]

@@ -1,0 +1,508 @@
+//! What a programme looks like, in a file (TOML) or a request (JSON): the same fields.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde::de::Error as _;
+use tessera_domain::Text;
+use tessera_domain::number::{Currency, Decimal};
+use tessera_domain::time::Moment;
+use utoipa::ToSchema;
+
+/// A programme, as a file or a request writes it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgrammeFile {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "First Light")]
+    pub(super) name: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "America/New_York")]
+    pub(super) zone: Text,
+    #[serde(default)]
+    #[schema(value_type = HashMap<String, String>)]
+    pub(super) stores: BTreeMap<Text, Text>,
+    #[serde(default)]
+    pub(super) unknown_stores: UnknownStores,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) wallet: Vec<Wallet>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) transfer: Vec<Transfer>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) exchange: Vec<Exchange>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) excluded_categories: Vec<Text>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) earn: Vec<Earn>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) multiplier: Vec<Multiplier>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) bonus: Vec<Bonus>,
+    pub(super) tiers: Tiers,
+    #[serde(default)]
+    #[schema(value_type = HashMap<String, AliasPolicy>)]
+    pub(super) aliases: BTreeMap<Text, AliasPolicy>,
+    #[serde(default)]
+    pub(super) holds: Holds,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) pending: Vec<Pending>,
+    #[serde(default)]
+    pub(super) returns: Returns,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) renumbering_sources: Vec<Text>,
+}
+
+#[derive(Deserialize, ToSchema, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::UnknownStores)]
+pub(super) enum UnknownStores {
+    #[default]
+    Notice,
+    Accept,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::AliasPolicy)]
+pub(super) enum AliasPolicy {
+    Reject,
+    Enrol,
+}
+
+/// A wallet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Wallet)]
+pub(super) struct Wallet {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 3)]
+    pub(super) decimals: u8,
+    #[serde(default)]
+    pub(super) rounding: RoundingName,
+    #[serde(default)]
+    pub(super) stacking: StackingName,
+    #[serde(default)]
+    pub(super) earn_on_tax: bool,
+    pub(super) expiry: Option<Expiry>,
+    #[serde(default)]
+    #[schema(value_type = HashMap<String, String>)]
+    pub(super) values: BTreeMap<Code, Number>,
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 3_660)]
+    pub(super) grace_days: i32,
+    #[serde(default)]
+    pub(super) caps: WalletCaps,
+}
+
+/// What points of one wallet come to in another.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Transfer)]
+pub(super) struct Transfer {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "points")]
+    pub(super) from: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "miles")]
+    pub(super) to: Text,
+    #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.5")]
+    pub(super) rate: Number,
+}
+
+/// What one unit of a currency comes to in another, from a time on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Exchange)]
+pub(super) struct Exchange {
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "USD")]
+    pub(super) from: Code,
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "USD")]
+    pub(super) to: Code,
+    #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.5")]
+    pub(super) rate: Number,
+    #[schema(value_type = String, max_length = 40, example = "2026-11-27T00:00")]
+    pub(super) since: At,
+}
+
+#[derive(Deserialize, ToSchema, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::RoundingName)]
+pub(super) enum RoundingName {
+    #[default]
+    Floor,
+    HalfUp,
+    HalfEven,
+}
+
+#[derive(Deserialize, ToSchema, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::StackingName)]
+pub(super) enum StackingName {
+    #[default]
+    Additive,
+    Compound,
+}
+
+/// When points expire.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Expiry)]
+pub(super) struct Expiry {
+    #[schema(minimum = 0, maximum = 3_660)]
+    pub(super) months: i32,
+    #[serde(default)]
+    pub(super) round_up: RoundUpName,
+    #[serde(default)]
+    pub(super) from_activation: bool,
+    #[serde(default)]
+    pub(super) rolling: bool,
+}
+
+#[derive(Deserialize, ToSchema, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::RoundUpName)]
+pub(super) enum RoundUpName {
+    #[default]
+    Day,
+    Month,
+    Quarter,
+    HalfYear,
+    Year,
+}
+
+/// A base rule: points for a whole unit of a currency.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Earn)]
+pub(super) struct Earn {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(super) wallet: Text,
+    #[serde(default)]
+    #[schema(minimum = -1_000_000, maximum = 1_000_000)]
+    pub(super) priority: i32,
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "USD")]
+    pub(super) currency: Code,
+    #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.5")]
+    pub(super) points: Number,
+    #[serde(default)]
+    pub(super) when: When,
+    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
+    pub(super) text: Text,
+}
+
+/// A multiplier of the base.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Multiplier)]
+pub(super) struct Multiplier {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(super) wallet: Text,
+    #[serde(default)]
+    #[schema(minimum = -1_000_000, maximum = 1_000_000)]
+    pub(super) priority: i32,
+    #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.5")]
+    pub(super) factor: Number,
+    #[schema(value_type = Option<String>, max_length = 64, example = "spring")]
+    pub(super) group: Option<Text>,
+    #[serde(default)]
+    pub(super) when: When,
+    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
+    pub(super) text: Text,
+}
+
+/// A fixed bonus.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Bonus)]
+pub(super) struct Bonus {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(super) wallet: Text,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) points: i64,
+    #[serde(default)]
+    pub(super) per_unit: bool,
+    #[serde(default)]
+    pub(super) when: When,
+    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
+    pub(super) text: Text,
+}
+
+/// Which points wait, and for what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Pending)]
+pub(super) struct Pending {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(super) wallet: Text,
+    #[serde(default)]
+    #[schema(minimum = -1_000_000, maximum = 1_000_000)]
+    pub(super) priority: i32,
+    pub(super) unlock: Unlock,
+    #[serde(default)]
+    pub(super) when: When,
+}
+
+/// One of the three.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Unlock)]
+pub(super) struct Unlock {
+    /// So many local days after the sale's.
+    #[schema(minimum = 1, maximum = 3_660)]
+    pub(super) days: Option<i32>,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-11-27T00:00")]
+    pub(super) at: Option<At>,
+    #[schema(value_type = Option<bool>, example = true)]
+    pub(super) delivered: Option<Yes>,
+}
+
+/// `delivered = true`: false would say nothing.
+pub(super) struct Yes;
+
+impl<'de> Deserialize<'de> for Yes {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        if bool::deserialize(from)? { Ok(Self) } else { Err(D::Error::custom("delivered = true, or leave the rule out")) }
+    }
+}
+
+/// What returns take.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Returns)]
+pub(super) struct Returns {
+    #[serde(default)]
+    pub(super) clawback: ClawbackName,
+}
+
+#[derive(Deserialize, ToSchema, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::ClawbackName)]
+pub(super) enum ClawbackName {
+    SaleLots,
+    #[default]
+    WithinBalance,
+    Unlimited,
+}
+
+/// Conditions; one that is left out always holds.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::When)]
+pub(super) struct When {
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) categories: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) skus: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) brands: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) stores: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) channels: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) tiers: Vec<Text>,
+    #[serde(default)]
+    #[schema(max_items = 10000)]
+    pub(super) weekdays: Vec<Weekday>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) customer_groups: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 10000)]
+    pub(super) not_customer_groups: Vec<Text>,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-11-27T00:00")]
+    pub(super) from: Option<At>,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-11-27T00:00")]
+    pub(super) until: Option<At>,
+    pub(super) min_spend: Option<MinSpend>,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) min_quantity: Option<i64>,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::Weekday)]
+pub(super) enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+/// A sum in minor units.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::MinSpend)]
+pub(super) struct MinSpend {
+    #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "USD")]
+    pub(super) currency: Code,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) amount: i64,
+}
+
+/// The most that can be earned.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::WalletCaps)]
+pub(super) struct WalletCaps {
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) purchase: Option<i64>,
+    pub(super) member: Option<MemberCap>,
+}
+
+/// The most that a member can earn in a period.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::MemberCap)]
+pub(super) struct MemberCap {
+    pub(super) per: PeriodName,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) points: i64,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::PeriodName)]
+pub(super) enum PeriodName {
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+/// The ladder.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Tiers)]
+pub(super) struct Tiers {
+    pub(super) metric: MetricName,
+    /// Of metric points.
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(super) wallet: Text,
+    #[schema(value_type = Option<String>, pattern = "^[A-Z]{3}$", example = "USD")]
+    pub(super) currency: Option<Code>,
+    pub(super) period: TierPeriodName,
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 36)]
+    pub(super) months_before: u8,
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 3_660)]
+    pub(super) grace_days: i32,
+    #[serde(default)]
+    pub(super) soft_landing: bool,
+    #[schema(max_items = 10000)]
+    pub(super) level: Vec<LevelRow>,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::MetricName)]
+pub(super) enum MetricName {
+    Points,
+    Spend,
+    Visits,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::TierPeriodName)]
+pub(super) enum TierPeriodName {
+    CalendarYear,
+    AnniversaryYear,
+    Rolling,
+}
+
+/// One tier.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::LevelRow)]
+pub(super) struct LevelRow {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "base")]
+    pub(super) id: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "First Light")]
+    pub(super) name: Text,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) threshold: i64,
+}
+
+/// Holds.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = programme::Holds)]
+pub(super) struct Holds {
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) ttl_seconds: i64,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub(super) max_ttl_seconds: i64,
+    #[schema(minimum = 0, maximum = 1_000)]
+    pub(super) max_open: usize,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self { ttl_seconds: 900, max_ttl_seconds: 7 * 86_400, max_open: 20 }
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+pub(super) struct Code(pub(super) Currency);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Currency::from_str(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A decimal, written as a string so that no float stands between the file and the points.
+#[derive(Clone, Copy)]
+pub(super) struct Number(pub(super) Decimal);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Decimal::from_str(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// An instant, or a local time of each store.
+pub(super) struct At(pub(super) Moment);
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let instant = text.parse::<jiff::Timestamp>().map(|at| Moment::At(at.as_millisecond()));
+        let at = instant.or_else(|_| text.parse().map(Moment::Local));
+        at.map(Self).map_err(|_| D::Error::custom("a local time of each store, such as \"2026-11-27T00:00\", or an instant with its offset, such as \"2026-11-27T00:00:00-05:00\""))
+    }
+}

@@ -1,0 +1,128 @@
+//! From a programme as written to what the domain compiles.
+
+use tessera_domain::compile::{BonusSource, ConditionSource, ExchangeSource, MetricSource, MultiplierSource, PendingSource, RateSource, Source, TransferSource};
+use tessera_domain::number::Rounding;
+use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
+use tessera_domain::rules::Condition;
+use tessera_domain::time::{Period, RoundUp};
+
+use super::shape::*;
+
+impl When {
+    fn source(self) -> ConditionSource {
+        let when = Condition {
+            categories: self.categories,
+            skus: self.skus,
+            brands: self.brands,
+            stores: self.stores,
+            channels: self.channels,
+            tiers: Vec::new(),
+            weekdays: self.weekdays.into_iter().map(|day| day as i8).collect(),
+            customer_groups: self.customer_groups,
+            not_customer_groups: self.not_customer_groups,
+            from: self.from.map(|at| at.0),
+            until: self.until.map(|at| at.0),
+            min_spend: self.min_spend.map(|min| (min.currency.0, min.amount)),
+            min_quantity: self.min_quantity,
+        };
+        ConditionSource { when, tiers: self.tiers }
+    }
+}
+
+impl Wallet {
+    fn rules(self) -> WalletRules {
+        let expiry = self.expiry.map(|expiry| ExpiryRule {
+            months: expiry.months,
+            round_up: match expiry.round_up {
+                RoundUpName::Day => RoundUp::Day,
+                RoundUpName::Month => RoundUp::Month,
+                RoundUpName::Quarter => RoundUp::Quarter,
+                RoundUpName::HalfYear => RoundUp::HalfYear,
+                RoundUpName::Year => RoundUp::Year,
+            },
+            from_activation: expiry.from_activation,
+            rolling: expiry.rolling,
+        });
+        let period = |per: PeriodName| match per {
+            PeriodName::Day => Period::Day,
+            PeriodName::Week => Period::Week,
+            PeriodName::Month => Period::Month,
+            PeriodName::Year => Period::Year,
+        };
+        WalletRules {
+            id: self.id,
+            decimals: self.decimals,
+            rounding: match self.rounding {
+                RoundingName::Floor => Rounding::Floor,
+                RoundingName::HalfUp => Rounding::HalfUp,
+                RoundingName::HalfEven => Rounding::HalfEven,
+            },
+            stacking: match self.stacking {
+                StackingName::Additive => Stacking::Additive,
+                StackingName::Compound => Stacking::Compound,
+            },
+            earn_on_tax: self.earn_on_tax,
+            expiry,
+            values: self.values.into_iter().map(|(currency, value)| (currency.0, value.0.ratio())).collect(),
+            grace_days: self.grace_days,
+            caps: Caps { purchase: self.caps.purchase, member: self.caps.member.map(|cap| (period(cap.per), cap.points)) },
+        }
+    }
+}
+
+impl ProgrammeFile {
+    pub(super) fn source(self) -> Source {
+        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text };
+        let multiplier =
+            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text };
+        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text };
+        let pending = |row: Pending| PendingSource {
+            id: row.id,
+            wallet: row.wallet,
+            priority: row.priority,
+            unlock: match row.unlock {
+                Unlock { days: Some(days), at: None, delivered: None } => Some(UnlockRule::Days(days)),
+                Unlock { days: None, at: Some(at), delivered: None } => Some(UnlockRule::At(at.0)),
+                Unlock { days: None, at: None, delivered: Some(Yes) } => Some(UnlockRule::Delivered),
+                Unlock { .. } => None,
+            },
+            when: row.when.source(),
+        };
+        let tiers = self.tiers;
+        Source {
+            name: self.name,
+            zone: self.zone,
+            stores: self.stores.into_iter().collect(),
+            notice_unknown_stores: matches!(self.unknown_stores, UnknownStores::Notice),
+            wallets: self.wallet.into_iter().map(Wallet::rules).collect(),
+            transfers: self.transfer.into_iter().map(|row| TransferSource { from: row.from, to: row.to, rate: row.rate.0 }).collect(),
+            exchange: self.exchange.into_iter().map(|row| ExchangeSource { from: row.from.0, to: row.to.0, rate: row.rate.0, since: row.since.0 }).collect(),
+            excluded: self.excluded_categories,
+            rates: self.earn.into_iter().map(earn).collect(),
+            multipliers: self.multiplier.into_iter().map(multiplier).collect(),
+            bonuses: self.bonus.into_iter().map(bonus).collect(),
+            metric: match (tiers.metric, tiers.currency) {
+                (MetricName::Points, _) => MetricSource::Points(tiers.wallet),
+                (MetricName::Visits, _) => MetricSource::Visits,
+                (MetricName::Spend, currency) => MetricSource::Spend(currency.map(|currency| currency.0)),
+            },
+            period: match tiers.period {
+                TierPeriodName::CalendarYear => TierPeriod::CalendarYear,
+                TierPeriodName::AnniversaryYear => TierPeriod::AnniversaryYear,
+                TierPeriodName::Rolling => TierPeriod::Rolling(tiers.months_before),
+            },
+            levels: tiers.level.into_iter().map(|row| Level { id: row.id, name: row.name, threshold: row.threshold }).collect(),
+            grace_days: tiers.grace_days,
+            soft_landing: tiers.soft_landing,
+            aliases: self.aliases.into_iter().map(|(kind, policy)| (kind, match policy { AliasPolicy::Reject => UnknownAlias::Reject, AliasPolicy::Enrol => UnknownAlias::Enrol })).collect(),
+            holds: HoldRules { ttl_ms: self.holds.ttl_seconds.saturating_mul(1_000), max_ttl_ms: self.holds.max_ttl_seconds.saturating_mul(1_000), max_open: self.holds.max_open },
+            pending: self.pending.into_iter().map(pending).collect(),
+            clawback: match self.returns.clawback {
+                ClawbackName::SaleLots => Clawback::SaleLots,
+                ClawbackName::WithinBalance => Clawback::WithinBalance,
+                ClawbackName::Unlimited => Clawback::Unlimited,
+            },
+            renumbers: self.renumbering_sources,
+        }
+    }
+}
