@@ -25,12 +25,15 @@ HERE = pathlib.Path(__file__).parent
 VERSION = "4.32.0"
 START = "2026-12-01T12:00:00Z"  # after the times that the document's examples and the hooks name
 ENOUGH = 20  # answers 2xx of each operation
-# To a sound request: 404, 409 and 422 are the state's and the rule book's noes, 413 comes before the body is read.
+# To a sound request: 404, 409, 412 and 422 are the state's and the rule book's noes, 413 comes before the body is read, and
+# 428 says that an If-Match is no version.
 CHECKS = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "404", "409", "413", "422"]
+expected-statuses = ["2xx", "404", "409", "412", "413", "422", "428"]
+[checks.missing_required_header]
+expected-statuses = ["400", "415", "422", "428"]
 [checks.negative_data_rejection]
-expected-statuses = ["400", "404", "405", "409", "413", "415", "422"]
+expected-statuses = ["400", "404", "405", "409", "412", "413", "415", "422", "428"]
 """
 
 
@@ -127,6 +130,7 @@ def beforehand(node):
         pools["used_to_return"].append(pools["to_return"].pop())
         node.ask("POST", "/v1/voids", {"purchase": pools["used_to_return"][-1], "occurred_at": "2026-11-01T10:00:00-05:00"})
     pools["poor"] = [enrol(0)[0] for _ in range(5)]
+    pools["programme"], pools["etag"] = [node.ask("GET", "/v1/programme")["programme"]], ['"1"']
     return pools
 
 
@@ -135,6 +139,14 @@ def streams(document):
     names = [made["operationId"] for item in document["paths"].values() for made in item.values()
              if isinstance(made, dict) and "text/event-stream" in json.dumps(made.get("responses", {}))]
     return "".join(f'[[operations]]\ninclude-operation-id = "{name}"\nmax-stream-events = 1\nrequest-timeout = 1.0\n' for name in names)
+
+
+# To be told what is wrong with a programme is what this one is for.
+CHECKED = """[[operations]]
+include-operation-id = "checkProgramme"
+[operations.checks.negative_data_rejection]
+expected-statuses = ["200", "400", "413", "415", "422"]
+"""
 
 
 def operations(document):
@@ -189,7 +201,7 @@ def main():
         documented = operations(document)
         (out / "openapi.json").write_text(json.dumps(document, indent=1))
         (out / "seeds.json").write_text(json.dumps({"seed": arguments.seed, "pools": beforehand(node)}))
-        (out / "schemathesis.toml").write_text(CHECKS + streams(document))
+        (out / "schemathesis.toml").write_text(CHECKS + streams(document) + CHECKED)
         call = [command, "--config-file", "schemathesis.toml", "run", f"http://{address}/openapi.json", "--url", f"http://{address}",
                 "--no-color", "--checks", "all", "--output-sanitize", "false",
                 "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(math.ceil(arguments.cases / max(1, len(documented)))),

@@ -25,7 +25,7 @@ PLENTY = 40  # answers 2xx of an operation, after which the generated bodies get
 # Pools of what ends once: what is drawn from one goes over to "used_…".
 ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver"}
 # What a path parameter after this part of the path is an id of.
-PATHS = {"members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption"}
+PATHS = {"versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption"}
 # What a generated field becomes, wherever it stands in a body.
 FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
           "business_date": "2026-11-15"}
@@ -37,6 +37,10 @@ LONG = {"body": {**BASKET, "lines": [{"id": str(place), "category": "x" * 128, "
 POINT, POOR = {"body": {"member": "$who", "points": 1}}, {"body": {"member": "$poor", "points": 1}}
 NOBODY = {"body": {"member": "mem_nobody", "points": 1}}
 SENT = {"member": "$who", "from": "points", "to": "miles"}
+BASED, NEWER = {"headers": {"If-Match": "$etag"}}, {"headers": {"If-Match": '"99999"'}}
+UNBASED = {"headers": {"If-Match": "none"}}
+SAVED = {"body": {"author": "$fresh", "programme": "$programme"}}
+ROLLED = {"body": {"author": "$fresh", "version": 1}}
 # By operation: what the node takes ("2xx"), and what it must refuse with a status. "$…" is drawn from a pool, or made anew.
 KNOWN = {
     "POST /v1/members": {"2xx": {"body": {"aliases": [{"type": "card", "value": "$fresh"}]}}, "409": {"body": {"aliases": ["$alias"]}}},
@@ -52,6 +56,12 @@ KNOWN = {
                          "409": {"body": {"purchase": "$used_to_return", "occurred_at": "2026-11-30T10:00:00-05:00", "lines": [{"line": "1", "amount": 90_000}]}}},
     "POST /v1/voids": {"2xx": {"body": {"purchase": "$to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}},
                        "409": {"body": {"purchase": "$used_to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}}},
+    "GET /v1/programme/versions/{}": {"2xx": {"path": [1]}},
+    "POST /v1/programme/check": {"2xx": {"body": {"programme": "$programme"}}, "413": {"body": {"programme": "$programme", "padding": "x" * (9 << 20)}}},
+    "PUT /v1/programme": {"2xx": {**SAVED, **BASED}, "412": {**SAVED, **NEWER}, "428": {**SAVED, **UNBASED}, "413": {"body": {"padding": "x" * (9 << 20)}, **BASED},
+                          "422": {"body": {"author": " ", "programme": "$programme"}, **BASED}},
+    "POST /v1/programme/rollback": {"2xx": {**ROLLED, **BASED}, "412": {**ROLLED, **NEWER}, "428": {**ROLLED, **UNBASED},
+                                    "404": {"body": {"author": "x", "version": 99999}, **BASED}, "422": {"body": {"author": " ", "version": 1}, **BASED}},
     "POST /v1/holds": {"2xx": POINT, "404": NOBODY, "409": POOR},
     "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
@@ -70,6 +80,10 @@ def draw(rng, what):
     if not isinstance(what, str) or not what.startswith("$"):
         return what
     name = what[1:]
+    if name == "etag":  # of what was saved last
+        return POOLS["etag"][-1]
+    if name == "version":
+        return rng.randint(1, len(POOLS["etag"]))
     if name == "fresh":
         return f"f{SEEDS['seed']}-{next(FRESH)}"
     if name == "moment":
@@ -168,13 +182,13 @@ def before_call(context, case, kwargs):
         if answer == "413" and not request and isinstance(body, dict):
             request = {"body": {**body, "padding": "x" * (1 << 20)}}  # just above what a node reads: it answers without closing on us
         if sent:
-            body = request["body"] if "body" in request else fill(rng, body)
+            body = request["body"] if "body" in request else body if "/programme" in name else fill(rng, body)
         if "path" in request:
             case.path_parameters.update(zip((parameter for parameter, _ in places), request["path"]))
         else:
             case.path_parameters.update((parameter, draw(rng, pool)) for parameter, pool in places if pool)
         # Of the stream of a member with a past the first event comes at once.
-        case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **(request or known.get("2xx", {})).get("headers", {})})
+        case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **(request or draw(rng, known.get("2xx", {}))).get("headers", {})})
     if name in ("POST /v1/purchases", "POST /v1/returns", "POST /v1/voids") and isinstance(body, dict):
         own = [body, body.get("receipt") or {}]
         if not any(part.get(key) is not None for part in own for key in ("transaction_id", "sequence")):
@@ -186,6 +200,8 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def after_call(context, case, response):
     phase = case.meta.phase.name.value if case.meta is not None else "checks"
+    if case.method.upper() != "GET" and (tag := response.headers.get("etag")):
+        POOLS["etag"].append(tag[0])
     COUNTS[case.operation.label][f"{phase} {response.status_code}"] += 1
     MET[case.operation.label][str(response.status_code)] += 1
     try:

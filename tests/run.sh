@@ -59,6 +59,7 @@ lane "the fortnight, by hand and by node" script tests/fortnight.py
 lane "random commands" script tests/random_commands.py --seed 7
 lane "the API from its document" script tests/api_fuzz.py --seed 1
 lane "bad input" script tests/bad_input.py
+lane "the programme under load" script tests/programme.py
 lane "streams: 1,000 readers" script tests/streams.py follow --connections 1000
 lane "streams: SIGTERM under load" script tests/streams.py stop --times 4
 lane "kill -9" script tests/durability.py crash --runs 8

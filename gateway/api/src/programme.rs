@@ -20,14 +20,16 @@ pub struct SaveProgramme {
     #[serde(default)]
     #[schema(value_type = String, max_length = 200, example = "double points on fruit in May")]
     pub note: Text,
-    pub programme: ProgrammeFile,
+    #[schema(value_type = ProgrammeFile)]
+    pub programme: serde_json::Value,
 }
 
 /// A programme to be looked at.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckProgramme {
-    pub programme: ProgrammeFile,
+    #[schema(value_type = ProgrammeFile)]
+    pub programme: serde_json::Value,
 }
 
 /// An earlier version to serve again.

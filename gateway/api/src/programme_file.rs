@@ -35,6 +35,21 @@ pub fn compile(file: ProgrammeFile, version: u32, serves_from: Millis) -> Result
     compile::compile(&file.source(), version, serves_from)
 }
 
+/// Reads a programme of a request.
+///
+/// # Errors
+/// What cannot be read, with its field.
+pub fn from_json(programme: &serde_json::Value) -> Result<ProgrammeFile, Vec<Finding>> {
+    serde_path_to_error::deserialize(strict::Strict(programme)).map_err(|error| {
+        let path = error.path().iter().filter_map(|part| match part {
+            serde_path_to_error::Segment::Seq { index } => Some(index.to_string()),
+            serde_path_to_error::Segment::Map { key } => Some(key.clone()),
+            serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => None,
+        });
+        vec![Finding { path: path.collect::<Vec<_>>().join("."), text: error.inner().to_string() }]
+    })
+}
+
 fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode, header};
 use tessera_actors::{Histories, Miss, Saving};
 use tessera_api::programme::{CheckProgramme, Checked, Found, ProgrammeShown, RollBack, SaveProgramme, VersionShown, Versions};
-use tessera_api::programme_file::{self, ProgrammeFile};
+use tessera_api::programme_file;
 use tessera_api::read;
 use tessera_cluster::Failure;
 use tessera_domain::compile::{self, Finding};
@@ -47,11 +47,10 @@ pub(crate) async fn version(call: &Call, number: &str) -> Result<Answer, Stop> {
     responses((status = 200, description = "Whether it could be saved, and what is wrong with it", body = Checked)))]
 pub(crate) async fn check(call: &Call) -> Result<Answer, Stop> {
     let asked: CheckProgramme = call.read()?;
-    let (text, _) = text_of(call)?;
     let before = call.programmes().current().cloned().ok_or_else(no_programme)?;
     let checked = heavy(move || {
-        let findings = compiled(asked.programme, &before).err().unwrap_or_default();
-        let warnings = if findings.is_empty() { programme_file::warnings(&text) } else { Vec::new() };
+        let findings = compiled(&asked.programme, &before).err().unwrap_or_default();
+        let warnings = if findings.is_empty() { programme_file::warnings(&asked.programme.to_string()) } else { Vec::new() };
         Checked {
             good: findings.is_empty(),
             findings: findings.iter().map(Found::from).collect(),
@@ -70,11 +69,13 @@ pub(crate) async fn save(call: &Call) -> Result<Answer, Stop> {
     let after = call.if_match()?;
     let asked: SaveProgramme = call.read()?;
     let (author, note) = signed(&asked.author, &asked.note)?;
-    let (text, value) = text_of(call)?;
     let before = base(call, after)?;
-    heavy(move || compiled(asked.programme, &before)).await?.map_err(Stop::Findings)?;
+    let programme = asked.programme.clone();
+    heavy(move || compiled(&programme, &before)).await?.map_err(Stop::Findings)?;
+    // Its keys are sorted: what differs only in their order is the same text.
+    let text = asked.programme.to_string();
     let (version, repeat) = put(call, Saving { text: &text, after, author, note, origin: Origin::Request }).await?;
-    Ok(answered(&version, value, repeat))
+    Ok(answered(&version, asked.programme, repeat))
 }
 
 /// Makes an earlier version's text the next version.
@@ -136,17 +137,10 @@ fn base(call: &Call, after: u32) -> Result<Arc<Programme>, Stop> {
     programmes.version(after).or_else(|| programmes.current()).cloned().ok_or_else(no_programme)
 }
 
-fn compiled(file: ProgrammeFile, before: &Programme) -> Result<(), Vec<Finding>> {
-    let after = programme_file::compile(file, 0, 0)?;
+fn compiled(programme: &serde_json::Value, before: &Programme) -> Result<(), Vec<Finding>> {
+    let after = programme_file::compile(programme_file::from_json(programme)?, 0, 0)?;
     let findings = compile::may_follow(before, &after);
     if findings.is_empty() { Ok(()) } else { Err(findings) }
-}
-
-/// The programme as it was sent, its keys sorted.
-fn text_of(call: &Call) -> Result<(String, serde_json::Value), Stop> {
-    let mut body: serde_json::Value = serde_json::from_slice(&call.body).map_err(|e| Stop::Malformed(e.to_string()))?;
-    let programme = body["programme"].take();
-    Ok((programme.to_string(), programme))
 }
 
 fn signed(author: &Text, note: &Text) -> Result<(Text, Text), Rejection> {
