@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo test lint bench crash powerloss bitflips year memory
+.PHONY: demo test lint bench rules crash powerloss bitflips year memory
 
 RUNS ?= 100
 COUNT ?= 100000
@@ -20,6 +20,10 @@ lint: ## clippy, warnings are errors
 bench: ## durable purchases and reads as ratios to a ceiling measured in the same run; also target/bench.json
 	$(CARGO) build --release -p tessera-node
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench
+
+rules: ## purchases with 9,900 rules, of which 20 match, against those 20 alone; also target/rules.json
+	$(CARGO) build --release -p tessera-node
+	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 9900 --out target/rules.json
 
 crash: ## kill -9 at random moments, RUNS times: what was acknowledged is there once
 	$(CARGO) build -p tessera-node

@@ -54,7 +54,7 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, tier, tier_period, day, awards, shares, converted, metric, standing, exchanged, notices,
+    basket, keys, alias, programme, tier, first, tier_period, day, awards, shares, converted, metric, standing, exchanged, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, room, cap_period });
 frozen_struct!(Standing { metric, until });
@@ -165,6 +165,7 @@ impl Wire for Member {
         self.wallets.put(to)?;
         self.tier.put(to)?;
         self.room.put(to)?;
+        self.purchases.put(to)?;
         self.ended_holds.put(to)?;
         self.returned.put(to)?;
         self.reversed.put(to)?;
@@ -197,6 +198,7 @@ impl Wire for Core {
             wallets: SmallVec::get(from)?,
             tier: Tier::get(from)?,
             room: Vec::get(from)?,
+            purchases: u32::get(from)?,
             ended_holds: Vec::get(from)?,
             returned: Vec::get(from)?,
             reversed: Vec::get(from)?,

@@ -86,6 +86,7 @@ fn sale() -> Sale {
         alias: Some(("card".into(), u128::MAX)),
         programme: 7,
         tier: 1,
+        first: true,
         tier_period: Day(20_454),
         day: Day(20_600),
         awards: vec![

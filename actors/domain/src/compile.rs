@@ -19,6 +19,8 @@ pub struct Source {
     pub name: Text,
     pub zone: Text,
     pub stores: Vec<(Text, Text)>,
+    /// Id and stores.
+    pub regions: BTreeMap<Text, Vec<Text>>,
     pub notice_unknown_stores: bool,
     pub wallets: Vec<WalletRules>,
     pub transfers: Vec<TransferSource>,
@@ -117,11 +119,14 @@ pub struct BonusSource {
     pub text: Text,
 }
 
-/// Conditions as written: tiers by id.
+/// Conditions as written: tiers and regions by id.
 #[derive(Clone, Debug, Default)]
 pub struct ConditionSource {
     pub when: Condition,
     pub tiers: Vec<Text>,
+    pub regions: Vec<Text>,
+    /// From and to, as `HH:MM`.
+    pub hours: Vec<(Text, Text)>,
 }
 
 /// What is wrong, where, and what to do.
@@ -179,19 +184,19 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     let earn = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
-        let when = condition(f, at, &rule.when, levels, &zone);
+        let when = condition(f, at, &rule.when, source, &zone);
         BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
-        let when = condition(f, at, &rule.when, levels, &zone);
+        let when = condition(f, at, &rule.when, source, &zone);
         Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
-        let when = condition(f, at, &rule.when, levels, &zone);
+        let when = condition(f, at, &rule.when, source, &zone);
         Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
@@ -199,7 +204,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         if let Some(UnlockRule::Days(days)) = rule.unlock {
             f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
         }
-        let when = condition(f, at, &rule.when, levels, &zone);
+        let when = condition(f, at, &rule.when, source, &zone);
         let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
         f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
         PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock.unwrap_or(UnlockRule::Delivered), when }
@@ -402,10 +407,35 @@ impl HasId for BonusSource {
     }
 }
 
-fn condition(findings: &mut Findings, at: &str, source: &ConditionSource, levels: &[Level], zone: &TimeZone) -> Condition {
-    let mut when = source.when.clone();
-    for id in &source.tiers {
-        match levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok()) {
+/// Minutes of a day, from `HH:MM`; `24:00` is its end.
+fn minutes(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2)?;
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    Some(hours * 60 + minutes).filter(|all| minutes < 60 && *all <= 1_440)
+}
+
+fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, source: &Source, zone: &TimeZone) -> Condition {
+    let mut when = written.when.clone();
+    for (place, (from, to)) in written.hours.iter().enumerate() {
+        match minutes(from).zip(minutes(to)).filter(|(from, to)| from != to && *from < 1_440) {
+            Some(span) => when.hours.push(span),
+            None => findings.say(format!("{at}.hours.{place}"), "from and to are times of day such as 17:00 and 19:30, and differ"),
+        }
+    }
+    if !written.regions.is_empty() {
+        let mut stores = Vec::new();
+        for id in &written.regions {
+            match source.regions.get(id) {
+                Some(region) => stores.extend_from_slice(region),
+                None => findings.say(format!("{at}.regions"), format!("there is no region {id:?}; the regions are in [regions]")),
+            }
+        }
+        stores.sort();
+        when.region_stores = Some(stores);
+    }
+    findings.unless(when.bundle.iter().all(|group| !group.is_empty()), format!("{at}.bundle"), "each group of a bundle names at least one product");
+    for id in &written.tiers {
+        match source.levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok()) {
             Some(place) => when.tiers.push(place),
             None => findings.say(format!("{at}.tiers"), format!("there is no tier {id:?}; the tiers are in [[tiers.level]]")),
         }

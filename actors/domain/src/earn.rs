@@ -84,6 +84,8 @@ impl Earned {
 pub struct Facts {
     /// Tier held before the sale.
     pub tier: u8,
+    /// Nothing was bought before it.
+    pub first: bool,
     /// By wallet: points that the member's cap of the period still had room for.
     pub rooms: SmallVec<[Option<i64>; 1]>,
 }
@@ -101,7 +103,7 @@ struct Candidates {
 /// `overflow` when a figure does not fit.
 pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts) -> Result<Earned, Rejection> {
     let zone = programme.store_zone(&basket.store);
-    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier };
+    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier, first: facts.first };
     let candidates = Candidates {
         earn: programme.index.earn.candidates(basket),
         multipliers: programme.index.multipliers.candidates(basket),
@@ -303,7 +305,8 @@ impl<'a> Selling<'a> {
                 sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency)
             })
         });
-        spent && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
+        let sold = |skus: &Vec<crate::Text>| self.items.iter().any(|item| skus.contains(&basket.lines[item.place].sku));
+        spent && when.bundle.iter().all(sold) && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
     }
 
     fn bonuses(&self, awards: &mut Vec<Award>) -> Option<()> {

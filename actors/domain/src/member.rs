@@ -33,6 +33,8 @@ pub struct Member {
     pub tier: Tier,
     /// Wallet, first day of a period → points that count for the member's cap.
     pub room: Vec<(u8, Day, i64)>,
+    /// Purchases that arrived.
+    pub purchases: u32,
     /// Natural keys and transaction ids.
     pub keys: KeyIndex,
     /// `Idempotency-Key`s.
@@ -140,6 +142,7 @@ impl Member {
                 self.tier.history.push((Millis::MIN, 0));
             }
             Body::Purchased(sale) => {
+                self.purchases = self.purchases.saturating_add(1);
                 for fingerprint in sale.keys.fingerprints(KeyKind::Purchase) {
                     self.keys.insert(fingerprint, self.seq, record.at);
                 }

@@ -136,6 +136,8 @@ pub struct Sale {
     pub programme: u32,
     /// What the sale found: a return sees the same.
     pub tier: u8,
+    /// Nothing had been bought before, of what had arrived by then.
+    pub first: bool,
     /// First day of the tier period it counts for.
     pub tier_period: Day,
     /// Day in the store's zone.

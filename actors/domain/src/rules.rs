@@ -1,13 +1,13 @@
 //! Which rules match: the typed conditions, and an index by the first thing that each looks at.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
 use crate::Text;
 use crate::basket::{Basket, Line};
 use crate::number::Currency;
-use crate::time::{Day, Moment};
+use crate::time::{Day, Moment, minute_of_day};
 
 /// Typed conditions; an empty list or `None` is no condition.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,17 @@ pub struct Condition {
     /// `[start, end)`; local times are those of the store's zone.
     pub from: Option<Moment>,
     pub until: Option<Moment>,
+    /// `[start, end)` in minutes of the store's local day; over midnight when the end is not later.
+    pub hours: Vec<(u16, u16)>,
+    /// Kinds of tender, of which one must be there.
+    pub tenders: Vec<Text>,
+    /// Stores of the regions that are named, sorted; `None`: no region is.
+    pub region_stores: Option<Vec<Text>>,
+    /// The member's first purchase only.
+    pub first_purchase: bool,
+    // of sums over lines
+    /// Of each group of products one must be among the lines that earn.
+    pub bundle: Vec<Vec<Text>>,
     pub min_spend: Option<(Currency, i64)>,
     pub min_quantity: Option<i64>,
 }
@@ -41,6 +52,8 @@ pub struct Head<'a> {
     pub day: Day,
     /// Held before the sale.
     pub tier: u8,
+    /// Nothing was bought before.
+    pub first: bool,
 }
 
 impl Condition {
@@ -54,6 +67,10 @@ impl Condition {
             && any(&self.customer_groups, &basket.customer_group)
             && (self.not_customer_groups.is_empty() || !any(&self.not_customer_groups, &basket.customer_group))
             && (self.tiers.is_empty() || self.tiers.contains(&head.tier))
+            && (!self.first_purchase || head.first)
+            && (self.tenders.is_empty() || basket.tenders.iter().any(|tender| self.tenders.contains(&tender.kind)))
+            && self.region_stores.as_ref().is_none_or(|stores| stores.binary_search(&basket.store).is_ok())
+            && (self.hours.is_empty() || self.in_hours(minute_of_day(basket.occurred_at, head.zone)))
             && (self.weekdays.is_empty() || self.weekdays.contains(&head.day.date().weekday().to_monday_zero_offset()))
             && self.from.is_none_or(|from| basket.occurred_at >= from.start(head.zone))
             && self.until.is_none_or(|until| basket.occurred_at < until.end(head.zone))
@@ -67,10 +84,14 @@ impl Condition {
             && (self.brands.is_empty() || self.brands.contains(&line.brand))
     }
 
-    /// Whether a sum over lines is asked for.
+    fn in_hours(&self, minute: u16) -> bool {
+        self.hours.iter().any(|(start, end)| if start < end { (*start..*end).contains(&minute) } else { minute >= *start || minute < *end })
+    }
+
+    /// Whether a sum over lines is asked for, or a bundle of them.
     #[must_use]
     pub fn has_minimum(&self) -> bool {
-        self.min_spend.is_some() || self.min_quantity.is_some()
+        self.min_spend.is_some() || self.min_quantity.is_some() || !self.bundle.is_empty()
     }
 }
 
@@ -86,10 +107,10 @@ pub fn within(prefix: &str, category: &str) -> bool {
 pub struct RuleIndex {
     /// Those that look at none of what follows.
     general: Vec<u16>,
-    skus: BTreeMap<Text, Vec<u16>>,
-    categories: BTreeMap<Text, Vec<u16>>,
-    brands: BTreeMap<Text, Vec<u16>>,
-    stores: BTreeMap<Text, Vec<u16>>,
+    skus: HashMap<Text, Vec<u16>>,
+    categories: HashMap<Text, Vec<u16>>,
+    brands: HashMap<Text, Vec<u16>>,
+    stores: HashMap<Text, Vec<u16>>,
 }
 
 impl RuleIndex {
@@ -122,7 +143,7 @@ impl RuleIndex {
     #[must_use]
     pub fn candidates(&self, basket: &Basket) -> Vec<u16> {
         let mut found = self.general.clone();
-        let mut add = |map: &BTreeMap<Text, Vec<u16>>, key: &str| found.extend(map.get(key).into_iter().flatten());
+        let mut add = |map: &HashMap<Text, Vec<u16>>, key: &str| found.extend(map.get(key).into_iter().flatten());
         add(&self.stores, &basket.store);
         for line in &basket.lines {
             add(&self.skus, &line.sku);

@@ -64,6 +64,13 @@ pub enum Moment {
     Local(DateTime),
 }
 
+/// Minutes of the local day that have passed at an instant, 0 to 1,439.
+#[must_use]
+pub fn minute_of_day(instant: Millis, zone: &TimeZone) -> u16 {
+    let time = zone.to_datetime(timestamp(instant)).time();
+    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
+}
+
 impl Moment {
     /// As the start of a window: of two instants the earlier; in a gap the first valid one.
     #[must_use]

@@ -5,6 +5,7 @@
 
 mod parts;
 mod report;
+mod rules;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,9 @@ pub(crate) struct Bench {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// Measure instead what so many rules cost, of which twenty match.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..=9_900))]
+    rules: Option<u32>,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -51,23 +55,41 @@ pub(crate) struct Bench {
 
 pub(crate) fn bench(settings: &Bench) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let report = runtime.block_on(run(settings))?;
-    let text = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
-    std::fs::write(&settings.out, format!("{text}\n")).map_err(|e| format!("{} cannot be written: {e}", settings.out.display()))?;
-    crate::say(&if settings.json { text } else { report.table() });
+    let (json, people) = runtime.block_on(async {
+        match settings.rules {
+            Some(count) => {
+                let (start_at, bodies) = prepare(settings)?;
+                let found = rules::run(settings, usize::try_from(count).unwrap_or(usize::MAX), &start_at, bodies).await?;
+                Ok::<_, String>((serde_json::to_string_pretty(&found), found.text()))
+            }
+            None => {
+                let report = run(settings).await?;
+                Ok((serde_json::to_string_pretty(&report), report.table()))
+            }
+        }
+    })?;
+    let json = json.map_err(|e| e.to_string())?;
+    std::fs::write(&settings.out, format!("{json}\n")).map_err(|e| format!("{} cannot be written: {e}", settings.out.display()))?;
+    crate::say(if settings.json { &json } else { &people });
     Ok(())
 }
 
-/// Longer than what is new stays out of the index.
-const INDEXED: Duration = Duration::from_secs(12);
-
-async fn run(settings: &Bench) -> Result<Report, String> {
+/// Empties the folder and reads the baskets; the clock starts the morning after them.
+fn prepare(settings: &Bench) -> Result<(String, Arc<Bodies>), String> {
     let (_, start_at) = tessera_client::journey::survey(&settings.baskets)?;
     let bodies = Arc::new(Bodies::read(&settings.baskets)?);
     if settings.folder.exists() {
         std::fs::remove_dir_all(&settings.folder).map_err(|e| format!("{} cannot be emptied: {e}", settings.folder.display()))?;
     }
     std::fs::create_dir_all(&settings.folder).map_err(|e| format!("{} cannot be made: {e}", settings.folder.display()))?;
+    Ok((start_at, bodies))
+}
+
+/// Longer than what is new stays out of the index.
+const INDEXED: Duration = Duration::from_secs(12);
+
+async fn run(settings: &Bench) -> Result<Report, String> {
+    let (start_at, bodies) = prepare(settings)?;
     let store = settings.folder.join("store");
     let node = Child::start(&["serve", "--folder", &store.to_string_lossy(), "--programme", &settings.programme.to_string_lossy(), "--listen", "127.0.0.1:0", "--clock-start-at", &start_at, "--bench-ceiling"])?;
     let bare = Child::start(&["bare"])?;

@@ -195,6 +195,8 @@ pub fn due(member: &Member, context: &Context<'_>) -> Option<(SmallVec<[Figures;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_conditions;
+#[cfg(test)]
 mod tests_returns;
 #[cfg(test)]
 mod tests_wallets;

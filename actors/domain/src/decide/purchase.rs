@@ -47,9 +47,10 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         let (period, most) = programme.wallet(wallet).caps.member?;
         Some(most.saturating_sub(draft.room_used(wallet, period.start(local))).max(0))
     };
-    let facts = Facts { tier, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
+    let first = draft.member.purchases == 0;
+    let facts = Facts { tier, first, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
     let earned = earn(&programme, basket, &worth, &facts)?;
-    let head = Head { basket, zone, day, tier };
+    let head = Head { basket, zone, day, tier, first };
     let mut shares = SmallVec::new();
     for wallet in draft.numbers() {
         let (points, burned) = (earned.of(wallet), burned.get(usize::from(wallet)).copied().unwrap_or(0));
@@ -84,6 +85,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         alias: purchase.alias.clone(),
         programme: programme.version,
         tier,
+        first,
         tier_period,
         day,
         awards: earned.awards,

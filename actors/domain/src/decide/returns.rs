@@ -228,7 +228,7 @@ fn back(
     let priced = draft.context.programmes.version(recorded).unwrap_or(&draft.programme).clone();
     let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
     let rooms = version.numbers().map(|wallet| sale.share(wallet).and_then(|share| share.room)).collect();
-    let earned = earn(&version, &sale.basket, &remains, &Facts { tier: sale.tier, rooms })?;
+    let earned = earn(&version, &sale.basket, &remains, &Facts { tier: sale.tier, first: sale.first, rooms })?;
     let mut refunds = Refunds { priced: &priced, sale, worth, remains: &remains, asked: points_refund, gone };
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
     let mut claims: SmallVec<[Claim; 1]> = SmallVec::new();

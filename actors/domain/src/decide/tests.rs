@@ -24,6 +24,7 @@ pub(super) fn source() -> Source {
         name: "test".into(),
         zone: "UTC".into(),
         stores: Vec::new(),
+        regions: Default::default(),
         notice_unknown_stores: false,
         wallets: vec![WalletRules {
             id: "points".into(),
@@ -174,7 +175,7 @@ fn rule_01_shares_paid_in_points_are_exact() {
 fn rule_05_the_example_of_the_api() {
     // Triple points on milk; 79 of 379 cents paid in points: .625 and 2.375 dollars count; 7.75 becomes 7.
     let mut programme = source();
-    let when = ConditionSource { when: Condition { categories: vec!["dairy/milk".into()], ..Condition::default() }, tiers: Vec::new() };
+    let when = ConditionSource { when: Condition { categories: vec!["dairy/milk".into()], ..Condition::default() }, ..ConditionSource::default() };
     programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, when, text: "".into() });
     let mut world = World::new(&programme);
     world.does(2, Ask::Adjust { wallet: 0, points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
@@ -309,7 +310,7 @@ fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
         programme.wallets[0].stacking = stacking;
         for n in 0..200 {
             // Each on another category, so that a line meets few of them.
-            let when = ConditionSource { when: Condition { categories: vec![format!("c{n}").into()], ..Condition::default() }, tiers: Vec::new() };
+            let when = ConditionSource { when: Condition { categories: vec![format!("c{n}").into()], ..Condition::default() }, ..ConditionSource::default() };
             programme.multipliers.push(MultiplierSource { wallet: "".into(), id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, when, text: "".into() });
         }
         let mut world = World::new(&programme);
@@ -328,7 +329,7 @@ fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
 #[test]
 fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
     let mut programme = source();
-    let when = ConditionSource { when: Condition::default(), tiers: vec!["silver".into()] };
+    let when = ConditionSource { tiers: vec!["silver".into()], ..ConditionSource::default() };
     programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() });
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "", 10_000)], Vec::new())).expect("silver now");
@@ -378,7 +379,7 @@ fn rule_01_a_balance_beyond_counting_is_refused() {
 fn rule_16_programmes_where_more_goods_earn_less_are_warned_of() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
-    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
+    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, ..ConditionSource::default() };
     let big = RateSource { wallet: "".into(), id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), when, text: "".into() };
     assert!(crate::compile::warnings(&programme).is_empty());
     programme.rates.push(big);

@@ -63,7 +63,7 @@ impl World {
 fn rule_16_a_return_leaves_what_the_kept_goods_would_have_earned() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
-    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, tiers: Vec::new() };
+    let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, ..ConditionSource::default() };
     programme.bonuses.push(BonusSource { wallet: "".into(), id: "big".into(), points: 50, per_unit: false, when, text: "".into() });
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 9_050), ("b", 1_050)]);
@@ -202,7 +202,7 @@ fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
 }
 
 fn waits(unlock: UnlockRule, category: &str) -> PendingSource {
-    let when = ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, tiers: Vec::new() };
+    let when = ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, ..ConditionSource::default() };
     PendingSource { wallet: "".into(), id: category.into(), priority: 0, unlock: Some(unlock), when }
 }
 

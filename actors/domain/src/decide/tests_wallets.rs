@@ -24,7 +24,7 @@ fn two_wallets() -> Source {
     let mut programme = source();
     let stars = WalletRules { id: "stars".into(), decimals: 2, expiry: None, values: [(currency("USD"), decimal("0.02").ratio())].into(), ..programme.wallets[0].clone() };
     programme.wallets.push(stars);
-    let fruit = ConditionSource { when: Condition { categories: vec!["fruit".into()], ..Condition::default() }, tiers: Vec::new() };
+    let fruit = ConditionSource { when: Condition { categories: vec!["fruit".into()], ..Condition::default() }, ..ConditionSource::default() };
     programme.rates.push(RateSource { id: "fruit".into(), wallet: "stars".into(), priority: 0, currency: currency("USD"), points: decimal("0.5"), when: fruit, text: "".into() });
     programme.transfers.push(TransferSource { from: "points".into(), to: "stars".into(), rate: decimal("0.333333") });
     programme
@@ -116,7 +116,7 @@ fn rule_07_own_rules_first_then_the_others_at_the_dated_rate() {
 fn rule_07_thresholds_compare_in_the_rules_currency() {
     let mut programme = source();
     programme.exchange = vec![ExchangeSource { from: currency("KWD"), to: currency("USD"), rate: decimal("3.25"), since: Moment::At(0) }];
-    let when = ConditionSource { when: Condition { min_spend: Some((currency("USD"), 10_000)), ..Condition::default() }, tiers: Vec::new() };
+    let when = ConditionSource { when: Condition { min_spend: Some((currency("USD"), 10_000)), ..Condition::default() }, ..ConditionSource::default() };
     programme.multipliers.push(MultiplierSource { id: "big".into(), wallet: "".into(), priority: 0, factor: decimal("2"), group: None, when, text: "".into() });
     let mut world = World::new(&programme);
     // 30.769 dinars are 99.99925 dollars, 30.770 are 100.0025.
@@ -148,7 +148,7 @@ fn rule_06_the_index_finds_what_matches_and_little_else() {
             2 => when.brands = vec![format!("brand-{number}").into()],
             _ => when.stores = vec![format!("{number}").into()],
         }
-        let when = ConditionSource { when, tiers: Vec::new() };
+        let when = ConditionSource { when, ..ConditionSource::default() };
         programme.multipliers.push(MultiplierSource { id: format!("m{number:05}").into(), wallet: "".into(), priority: 0, factor: decimal("1.5"), group: None, when, text: "".into() });
     }
     let compiled = crate::compile::compile(&programme, 1, 0).expect("good");

@@ -21,6 +21,10 @@ pub struct ProgrammeFile {
     #[serde(default)]
     #[schema(value_type = HashMap<String, String>)]
     pub(super) stores: BTreeMap<Text, Text>,
+    /// Stores by region.
+    #[serde(default)]
+    #[schema(value_type = HashMap<String, Vec<String>>)]
+    pub(super) regions: BTreeMap<Text, Vec<Text>>,
     #[serde(default)]
     pub(super) unknown_stores: UnknownStores,
     #[serde(default)]
@@ -343,6 +347,24 @@ pub(super) struct When {
     pub(super) min_spend: Option<MinSpend>,
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub(super) min_quantity: Option<i64>,
+    /// Times of the store's day; one of them must hold.
+    #[serde(default)]
+    #[schema(max_items = 24)]
+    pub(super) hours: Vec<Hours>,
+    /// Kinds of tender, of which one must be there.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100)]
+    pub(super) tenders: Vec<Text>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100)]
+    pub(super) regions: Vec<Text>,
+    /// The member's first purchase only.
+    #[serde(default)]
+    pub(super) first_purchase: bool,
+    /// Groups of products; one of each must be bought.
+    #[serde(default)]
+    #[schema(value_type = Vec<Vec<String>>, max_items = 100)]
+    pub(super) bundle: Vec<Vec<Text>>,
 }
 
 #[derive(Deserialize, ToSchema, Clone, Copy)]
@@ -356,6 +378,17 @@ pub(super) enum Weekday {
     Friday,
     Saturday,
     Sunday,
+}
+
+/// From a time of the store's day to another, over midnight when that is not later.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Hours)]
+pub(super) struct Hours {
+    #[schema(value_type = String, min_length = 5, max_length = 5, example = "17:00")]
+    pub(super) from: Text,
+    #[schema(value_type = String, min_length = 5, max_length = 5, example = "19:30")]
+    pub(super) to: Text,
 }
 
 /// A sum in minor units.

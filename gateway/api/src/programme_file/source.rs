@@ -24,8 +24,13 @@ impl When {
             until: self.until.map(|at| at.0),
             min_spend: self.min_spend.map(|min| (min.currency.0, min.amount)),
             min_quantity: self.min_quantity,
+            hours: Vec::new(),
+            tenders: self.tenders,
+            region_stores: None,
+            first_purchase: self.first_purchase,
+            bundle: self.bundle,
         };
-        ConditionSource { when, tiers: self.tiers }
+        ConditionSource { when, tiers: self.tiers, regions: self.regions, hours: self.hours.into_iter().map(|hours| (hours.from, hours.to)).collect() }
     }
 }
 
@@ -93,6 +98,7 @@ impl ProgrammeFile {
             name: self.name,
             zone: self.zone,
             stores: self.stores.into_iter().collect(),
+            regions: self.regions,
             notice_unknown_stores: matches!(self.unknown_stores, UnknownStores::Notice),
             wallets: self.wallet.into_iter().map(Wallet::rules).collect(),
             transfers: self.transfer.into_iter().map(|row| TransferSource { from: row.from, to: row.to, rate: row.rate.0 }).collect(),
