@@ -2,10 +2,11 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo test lint bench rules crash powerloss bitflips year memory
+.PHONY: demo test lint bench rules properties crash powerloss bitflips year memory
 
 RUNS ?= 100
 COUNT ?= 100000
+CASES ?= 100000
 
 demo: ## a fresh node, a fortnight of real baskets, what happened, one member live; Ctrl-C ends it
 	$(CARGO) build --release -p tessera-node
@@ -24,6 +25,10 @@ bench: ## durable purchases and reads as ratios to a ceiling measured in the sam
 rules: ## purchases with 9,900 rules, of which 20 match, against those 20 alone; also target/rules.json
 	$(CARGO) build --release -p tessera-node
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 9900 --out target/rules.json
+
+properties: ## CASES random programmes × baskets × returns, worked out a second time by tests/engine.py
+	$(CARGO) build -p tessera-node
+	python3 tests/properties.py --cases $(CASES)
 
 crash: ## kill -9 at random moments, RUNS times: what was acknowledged is there once
 	$(CARGO) build -p tessera-node

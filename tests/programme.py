@@ -153,4 +153,5 @@ def main():
     sys.exit(bool(problems) or len(seen) < 10)
 
 
-main()
+if __name__ == "__main__":
+    main()
