@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 use tessera_actors::names::header_hash;
 use tessera_actors::{Done, Members, Miss, Who};
 use tessera_api::{answer, read, request};
@@ -20,7 +21,7 @@ use tessera_domain::compile::Finding;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
 use tessera_domain::programme::Programmes;
 use tessera_domain::record::Record;
-use tessera_domain::{Code, Rejection};
+use tessera_domain::{Code, Rejection, Text};
 
 use crate::problem::{Answer, Said, bad_programme, json, missed, problem};
 use crate::server::Surface;
@@ -130,6 +131,19 @@ impl Call {
         })
     }
 
+    /// The languages of `Accept-Language` (RFC 9110), the most wanted first; at most eight are looked at.
+    pub(crate) fn languages(&self) -> SmallVec<[Text; 2]> {
+        let Some(header) = self.headers.get(http::header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()) else { return SmallVec::new() };
+        let weighed = |part: &str| {
+            let (tag, weight) = part.split_once(';').unwrap_or((part, "q=1"));
+            let weight: f32 = weight.trim().strip_prefix("q=")?.parse().ok()?;
+            (weight > 0.0 && tag.trim() != "*").then(|| (Text::from(tag.trim()), weight))
+        };
+        let mut wanted: SmallVec<[(Text, f32); 2]> = header.split(',').take(8).filter_map(weighed).collect();
+        wanted.sort_by(|a, b| b.1.total_cmp(&a.1));
+        wanted.into_iter().map(|(tag, _)| tag).collect()
+    }
+
     /// A wallet's place, by the id that the caller gave.
     pub(crate) fn wallet(&self, id: &str, field: &str) -> Result<u8, Stop> {
         Ok(read::wallet(self.programmes().current().ok_or_else(no_programme)?, id, field)?)
@@ -146,7 +160,7 @@ impl Call {
     /// As [`Self::done`], with a notice that is not of the record.
     pub(crate) fn done_noting(&self, status: StatusCode, done: &Done, notice: Option<&'static str>) -> Result<Answer, Stop> {
         let programmes = self.programmes();
-        let mut written = answer::written(&programmes, done.member, done.seq, &done.record).ok_or_else(unknown_version)?;
+        let mut written = answer::written(&programmes, &self.languages(), done.member, done.seq, &done.record).ok_or_else(unknown_version)?;
         written.notices.extend(notice);
         let mut answer = json(status, &written);
         if done.repeat {
@@ -157,7 +171,7 @@ impl Call {
 
     pub(crate) fn show(&self, status: StatusCode, member: MemberId, seq: u64, record: &Record) -> Result<Answer, Stop> {
         let programmes = self.programmes();
-        let written = answer::written(&programmes, member, seq, record).ok_or_else(unknown_version)?;
+        let written = answer::written(&programmes, &self.languages(), member, seq, record).ok_or_else(unknown_version)?;
         Ok(json(status, &written))
     }
 

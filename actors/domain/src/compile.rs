@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::Text;
 use crate::number::{Decimal, Ratio};
 use crate::programme::{
-    BaseRule, Bonus, Clawback, ExchangeRate, ExpiryRule, HoldRules, Index, Level, Metric, Multiplier, PendingRule, Programme, TierPeriod, TierRules, TransferRate, UnknownAlias,
+    BaseRule, Bonus, Clawback, ExchangeRate, ExpiryRule, HoldRules, Index, Level, Metric, Multiplier, PendingRule, Programme, Sentence, TierPeriod, TierRules, TransferRate, UnknownAlias,
     UnlockRule, WalletRules,
 };
 use crate::rules::{Condition, RuleIndex};
@@ -17,6 +17,7 @@ use crate::time::Millis;
 #[derive(Clone, Debug)]
 pub struct Source {
     pub name: Text,
+    pub language: Text,
     pub zone: Text,
     pub stores: Vec<(Text, Text)>,
     /// Id and stores.
@@ -91,7 +92,7 @@ pub struct RateSource {
     pub currency: crate::number::Currency,
     pub points: Decimal,
     pub when: ConditionSource,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// A multiplier as written.
@@ -104,7 +105,7 @@ pub struct MultiplierSource {
     pub factor: Decimal,
     pub group: Option<Text>,
     pub when: ConditionSource,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// A bonus as written.
@@ -116,7 +117,7 @@ pub struct BonusSource {
     pub points: i64,
     pub per_unit: bool,
     pub when: ConditionSource,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// Conditions as written: tiers and regions by id.
@@ -161,6 +162,7 @@ impl Findings {
 pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Programme, Vec<Finding>> {
     let mut findings = Findings(Vec::new());
     let zone = read_zone(&mut findings, "zone", &source.zone);
+    findings.unless(is_language(&source.language), "language", "a language tag such as en or de-CH");
     let mut stores = BTreeMap::new();
     for (store, name) in &source.stores {
         let zone = read_zone(&mut findings, &format!("stores.{store}"), name);
@@ -185,19 +187,19 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
         let when = condition(f, at, &rule.when, source, &zone);
-        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: rule.text.clone() }
+        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: sentence(f, at, &rule.text) }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
         let when = condition(f, at, &rule.when, source, &zone);
-        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: rule.text.clone() }
+        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: sentence(f, at, &rule.text) }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
         let when = condition(f, at, &rule.when, source, &zone);
-        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: rule.text.clone() }
+        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: sentence(f, at, &rule.text) }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         f.unless(rule.unlock.is_some(), format!("{at}.unlock"), "one of days, at, delivered");
@@ -219,6 +221,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         version,
         serves_from,
         name: source.name.clone(),
+        language: source.language.clone(),
         zone,
         stores,
         notice_unknown_stores: source.notice_unknown_stores,
@@ -280,6 +283,24 @@ pub fn warnings(source: &Source) -> Vec<Finding> {
         }
     }
     findings.0
+}
+
+/// A language and perhaps a region or script: letters and digits between hyphens.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let first = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    first && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// A sentence of a rule: in the programme's language at least.
+fn sentence(findings: &mut Findings, at: &str, text: &Sentence) -> Sentence {
+    for (language, _) in &text.others {
+        findings.unless(is_language(language), format!("{at}.text.{language}"), "a language tag such as en or de-CH");
+    }
+    findings.unless(text.others.is_empty() || !text.text.is_empty(), format!("{at}.text"), "one of the sentences is in the programme's language");
+    let said = text.text.len() <= 400 && text.others.iter().all(|(_, text)| text.len() <= 400);
+    findings.unless(said, format!("{at}.text"), "a sentence has at most 400 bytes");
+    text.clone()
 }
 
 fn read_zone(findings: &mut Findings, path: &str, name: &str) -> TimeZone {

@@ -19,6 +19,8 @@ pub struct Programme {
     /// Since when it serves; version 1 also serves everything before it.
     pub serves_from: Millis,
     pub name: Text,
+    /// Of its sentences, unless they say another.
+    pub language: Text,
     pub zone: TimeZone,
     /// Zones of the stores that differ from the programme's, or are known by name.
     pub stores: BTreeMap<Text, TimeZone>,
@@ -133,6 +135,41 @@ pub enum Stacking {
     Compound,
 }
 
+/// A sentence that a member can read, in the programme's language and perhaps in others.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sentence {
+    pub text: Text,
+    /// Language tag (BCP 47), sentence.
+    pub others: Vec<(Text, Text)>,
+}
+
+impl From<&str> for Sentence {
+    fn from(text: &str) -> Self {
+        Self { text: text.into(), others: Vec::new() }
+    }
+}
+
+impl Sentence {
+    /// In the first of the wanted languages that it has; `own` is that of the programme, which serves where none does.
+    #[must_use]
+    pub fn in_languages(&self, own: &str, wanted: &[Text]) -> &str {
+        let found = wanted.iter().find_map(|tag| {
+            if same_language(own, tag) {
+                return Some(&self.text);
+            }
+            self.others.iter().find(|(language, _)| same_language(language, tag)).map(|(_, text)| text)
+        });
+        found.unwrap_or(&self.text)
+    }
+}
+
+/// Whether a sentence in one language serves who wants the other: `de` serves `de-CH`.
+#[must_use]
+pub fn same_language(has: &str, wanted: &str) -> bool {
+    let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    has.eq_ignore_ascii_case(wanted) || primary(has) == primary(wanted)
+}
+
 /// Where the rules are found that may match a basket.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -150,7 +187,7 @@ pub struct BaseRule {
     pub currency: Currency,
     pub points: Ratio,
     pub when: Condition,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// A multiplier of the base, factor ≥ 1.
@@ -163,7 +200,7 @@ pub struct Multiplier {
     /// Of one group only the largest counts.
     pub group: Option<Text>,
     pub when: Condition,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// A bonus, in the wallet's smallest unit.
@@ -174,7 +211,7 @@ pub struct Bonus {
     pub points: i64,
     pub per_unit: bool,
     pub when: Condition,
-    pub text: Text,
+    pub text: Sentence,
 }
 
 /// Caps on purchases, in the wallet's smallest unit.

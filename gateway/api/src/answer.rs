@@ -11,7 +11,7 @@ use tessera_domain::time::{Millis, NEVER, timestamp};
 use tessera_domain::wallet::{self, Lot};
 use utoipa::ToSchema;
 
-use crate::explain;
+use crate::{Text, explain};
 
 /// Points of a wallet, in its smallest unit.
 #[derive(Serialize, ToSchema, Debug)]
@@ -400,9 +400,9 @@ impl Change {
     }
 }
 
-/// Renders a record. `None`: a version that it names is not known on this node.
+/// Renders a record, its sentences in the first of the wanted languages that there is. `None`: a version that it names is not known on this node.
 #[must_use]
-pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, record: &'a Record) -> Option<Written<'a>> {
+pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId, seq: u64, record: &'a Record) -> Option<Written<'a>> {
     let programme = programmes.version(record.programme)?;
     let id = |kind: Kind, seq: u64| Some(MadeId { kind, member, seq }.to_string());
     let sale = if let Body::Purchased(sale) = &record.body { Some(sale) } else { None };
@@ -443,7 +443,7 @@ pub fn written<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, recor
         Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } => {}
         Body::Purchased(sale) => {
             written.id = id(Kind::Purchase, seq);
-            written.explanation = explanation(programmes.version(sale.programme)?, sale);
+            written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
             written.programme_version = sale.programme;
             written.returned = sale.exchanged.iter().map(|back| returned(programme, member, back)).collect();
             written.notices = sale.notices.iter().map(|notice| notice_code(*notice)).collect();
@@ -537,9 +537,9 @@ fn returned<'a>(programme: &'a Programme, member: MemberId, back: &Back) -> Retu
     }
 }
 
-fn explanation<'a>(programme: &'a Programme, sale: &'a Sale) -> Vec<Explanation<'a>> {
+fn explanation<'a>(programme: &'a Programme, wanted: &[Text], sale: &'a Sale) -> Vec<Explanation<'a>> {
     let explain = |award| {
-        let explain::Explained { rule, kind, text } = explain::explain(programme, award);
+        let explain::Explained { rule, kind, text } = explain::explain(programme, wanted, award);
         let wallet = &programme.wallet(award.source.wallet(programme)).id;
         Explanation { line: explain::line(&sale.basket, award), rule, kind, wallet, points: award.points, text }
     };

@@ -110,7 +110,8 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     let from = to.saturating_sub(limit - 1).max(1);
     let records = call.members().history(member, from, to).await?;
     let programmes = call.programmes();
-    let entries = records.iter().rev().map(|(seq, record)| answer::written(&programmes, member, *seq, record));
+    let languages = call.languages();
+    let entries = records.iter().rev().map(|(seq, record)| answer::written(&programmes, &languages, member, *seq, record));
     let entries = entries.collect::<Option<Vec<_>>>().ok_or_else(unknown_version)?;
     let next = (from > 1).then(|| cursor(from - 1));
     let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}>; rel=\"next\""));

@@ -92,7 +92,7 @@ async fn quoted(call: &Call, Asked { member, who, enrol, command, .. }: Asked) -
         call.members().quote(member, command, call.deadline).await?
     };
     let programmes = call.programmes();
-    let mut written = answer::written(&programmes, member, 0, &record).ok_or_else(unknown_version)?;
+    let mut written = answer::written(&programmes, &call.languages(), member, 0, &record).ok_or_else(unknown_version)?;
     written.id = None;
     Ok(json(StatusCode::OK, &written))
 }

@@ -22,6 +22,7 @@ pub(super) fn source() -> Source {
     let usd = "USD".parse().expect("a currency");
     Source {
         name: "test".into(),
+        language: "en".into(),
         zone: "UTC".into(),
         stores: Vec::new(),
         regions: Default::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde::de::Error as _;
 use tessera_domain::Text;
 use tessera_domain::number::{Currency, Decimal};
@@ -16,6 +16,10 @@ use utoipa::ToSchema;
 pub struct ProgrammeFile {
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "First Light")]
     pub(super) name: Text,
+    /// Of the sentences, as a language tag.
+    #[serde(default = "english")]
+    #[schema(value_type = String, min_length = 2, max_length = 20, default = "en", example = "en")]
+    pub(super) language: Text,
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "America/New_York")]
     pub(super) zone: Text,
     #[serde(default)]
@@ -201,8 +205,7 @@ pub(super) struct Earn {
     pub(super) points: Number,
     #[serde(default)]
     pub(super) when: When,
-    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
-    pub(super) text: Text,
+    pub(super) text: Words,
 }
 
 /// A multiplier of the base.
@@ -224,8 +227,7 @@ pub(super) struct Multiplier {
     pub(super) group: Option<Text>,
     #[serde(default)]
     pub(super) when: When,
-    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
-    pub(super) text: Text,
+    pub(super) text: Words,
 }
 
 /// A fixed bonus.
@@ -244,8 +246,7 @@ pub(super) struct Bonus {
     pub(super) per_unit: bool,
     #[serde(default)]
     pub(super) when: When,
-    #[schema(value_type = String, min_length = 0, max_length = 200, example = "1 point a dollar")]
-    pub(super) text: Text,
+    pub(super) text: Words,
 }
 
 /// Which points wait, and for what.
@@ -537,5 +538,44 @@ impl<'de> Deserialize<'de> for At {
         let instant = text.parse::<jiff::Timestamp>().map(|at| Moment::At(at.as_millisecond()));
         let at = instant.or_else(|_| text.parse().map(Moment::Local));
         at.map(Self).map_err(|_| D::Error::custom("a local time of each store, such as \"2026-11-27T00:00\", or an instant with its offset, such as \"2026-11-27T00:00:00-05:00\""))
+    }
+}
+
+fn english() -> Text {
+    "en".into()
+}
+
+/// A sentence in the programme's language, or sentences by language tag, of which one is the programme's.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = programme::Words)]
+pub(super) enum Words {
+    #[schema(value_type = String, example = "1 point a dollar")]
+    One(Text),
+    #[schema(value_type = HashMap<String, String>)]
+    ByLanguage(BTreeMap<Text, Text>),
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = Words;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a sentence, or sentences by language such as { en = \"…\", de = \"…\" }")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Words, E> {
+                Ok(Words::One(text.into()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Words, A::Error> {
+                BTreeMap::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Words::ByLanguage)
+            }
+        }
+
+        from.deserialize_any(Either)
     }
 }

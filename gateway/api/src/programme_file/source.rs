@@ -2,7 +2,7 @@
 
 use tessera_domain::compile::{BonusSource, ConditionSource, ExchangeSource, MetricSource, MultiplierSource, PendingSource, RateSource, Source, TransferSource};
 use tessera_domain::number::Rounding;
-use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
+use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Sentence, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
 use tessera_domain::rules::Condition;
 use tessera_domain::time::{Period, RoundUp};
 
@@ -75,12 +75,23 @@ impl Wallet {
     }
 }
 
+impl Words {
+    /// Without one in the programme's language, that is left empty: a finding, where there are others.
+    fn sentence(self, own: &str) -> Sentence {
+        match self {
+            Self::One(text) => Sentence { text, others: Vec::new() },
+            Self::ByLanguage(mut texts) => Sentence { text: texts.remove(own).unwrap_or_default(), others: texts.into_iter().collect() },
+        }
+    }
+}
+
 impl ProgrammeFile {
     pub(super) fn source(self) -> Source {
-        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text };
+        let language = self.language;
+        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text.sentence(&language) };
         let multiplier =
-            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text };
-        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text };
+            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text.sentence(&language) };
+        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text.sentence(&language) };
         let pending = |row: Pending| PendingSource {
             id: row.id,
             wallet: row.wallet,
@@ -96,6 +107,7 @@ impl ProgrammeFile {
         let tiers = self.tiers;
         Source {
             name: self.name,
+            language: language.clone(),
             zone: self.zone,
             stores: self.stores.into_iter().collect(),
             regions: self.regions,
