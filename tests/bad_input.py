@@ -150,7 +150,7 @@ def short(value):
 class Checks:
     def __init__(self, port, words):
         self.port, self.words, self.problems, self.count, self.panics, self.number = port, words, [], 0, 0, itertools.count()
-        self.cards, self.ids = {}, {"alias": "card:nobody"}
+        self.cards, self.ids = {}, {"alias": "card:nobody", "version": "1"}
         made = lambda path, body, key=None: json.loads(self.write(path, body, DONE, key)[2])
         self.member = self.ids["member"] = made("/v1/members", {"aliases": [{"type": "card", "value": "known"}]}, "known")["member"]
         made("/v1/members/{member}/adjustments", {"points": 900, "reason": "to begin with"})
@@ -187,7 +187,7 @@ class Checks:
 
     def ask(self, name, allowed, method, path, body=b"", headers=JSON, key=None, code=None):
         body, path = text(body), path.format(**self.ids)
-        fields = {"host": "x", "connection": "close", **headers, **({} if key is None else {"idempotency-key": key}), **({"content-length": len(body)} if method == "POST" else {})}
+        fields = {"host": "x", "connection": "close", **headers, **({} if key is None else {"idempotency-key": key}), **({"content-length": len(body)} if method in ("POST", "PUT") else {})}
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{field}: {value}\r\n" for field, value in fields.items())
         return self.judge(name, allowed, lambda: talk(self.port, head.encode("latin-1") + b"\r\n" + body, method=method), method, code=code)
 
@@ -246,13 +246,13 @@ def bodies(checks):
     """Sizes, types and shapes of bodies, on every path that takes one."""
     large = text({"store": " " * 10_000_000})
     chunks = b"".join(b"10000\r\n" + large[at:at + 65_536].ljust(65_536) + b"\r\n" for at in range(0, len(large), 65_536)) + b"0\r\n\r\n"
-    for path in [path for path, method, operation in checks.operations if "requestBody" in operation]:
+    for path, method in [(path, method) for path, method, operation in checks.operations if "requestBody" in operation]:
         chunked = HEAD.replace(b"/v1/quotes", path.format(**checks.ids).encode()) + b"transfer-encoding: chunked\r\n\r\n" + chunks
         checks.judge(f"{path} 10 MB in chunks", {413}, lambda chunked=chunked: talk(checks.port, chunked))
-        checks.ask(f"{path} 10 MB", {413}, "POST", path, large, key="large")
-        checks.ask(f"{path} without a content-type", {415}, "POST", path, b"{}", {}, key="untyped")
+        checks.ask(f"{path} 10 MB", {413}, method, path, large, key="large")
+        checks.ask(f"{path} without a content-type", {415}, method, path, b"{}", {}, key="untyped")
         for body in [b'{"member":', b"1", b'"x"', b'{"x":1}', b"[]"]:
-            checks.write(path, body, BAD)
+            checks.ask(f"{method} {path} {short(body)}", BAD, method, path, body, {**JSON, "if-match": '"1"'}, key=f"key-{next(checks.number)}")
     for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "application/json, text/plain", "json", ""]:
         checks.ask(f"content-type {kind!r}", {415}, "POST", "/v1/purchases", checks.basket(checks.member), {"content-type": kind})
     checks.ask("gzip", {400, 415}, "POST", "/v1/purchases", gzip.compress(text(checks.basket(checks.member))), {**JSON, "content-encoding": "gzip"})
@@ -322,6 +322,34 @@ def members(checks):
     return free
 
 
+def programme(checks):
+    """Programmes that must not be saved: the version stays what it was."""
+    right = json.loads(checks.ask("the programme", {200}, "GET", "/v1/programme")[2])["programme"]
+    save = lambda name, made, allowed, tag='"1"': checks.ask(f"a programme with {name}", allowed, "PUT", "/v1/programme", {"author": "x", "programme": made}, {**JSON, "if-match": tag} if tag is not None else JSON)
+    for tag in [None, "", "x", "*", '"-1"', "1.0", "9" * 30]:
+        save(f"If-Match {tag!r}", right, {428}, tag)
+    for tag in ['"0"', '"2"', "7", 'W/"4294967295"']:
+        save(f"If-Match {tag}", right, {412}, tag)
+    for pointer, values in {
+        "/name": [None, 7, []], "/zone": ["", "Mars/Phobos", 7], "/wallet": [[], {}, None], "/wallet/0/id": ["", "other", "x" * 33, 7], "/wallet/0/decimals": [4, -1, 1, "0"], "/wallet/0/rounding": ["up", None],
+        "/wallet/0/values": [{"USD": "0"}, {"USD": "-1"}, {"XXX": "1"}, {"USD": 0.01}, []], "/wallet/0/caps/purchase": [0, -1, "x"], "/earn": [[], None], "/earn/0/points": ["0", "-1", "1e3", "1.1234567", 1, "9999999"],
+        "/earn/0/currency": ["usd", "ZZZ", ""], "/earn/0/id": ["", "x" * 65], "/earn/0/wallet": ["nope"], "/earn/0/text": [7, {}, {"de": "x"}, {"en": "x" * 401}, {"en": "x", "klingonese": "y"}],
+        "/multiplier/0/factor": ["0.5", "0", "1001", "x"], "/multiplier/0/when": [{"hours": [{"from": "9:00", "to": "10:00"}]}, {"regions": ["west"]}, {"min_quantity": 0}, {"bundle": [[]]}, {"from": "yesterday"}, {"x": 1}],
+        "/bonus/0/points": [0, -1, 10**10], "/tiers/level": [[], right["tiers"]["level"][:1], right["tiers"]["level"][::-1]], "/tiers/metric": ["spend", "luck"], "/pending/0/unlock": [{}, {"days": 0}, {"delivered": False}, {"days": 1, "delivered": True}],
+        "/x": [1], "/exchange": [[{"from": "USD", "to": "USD", "rate": "1", "since": "2026-01-01T00:00"}], [{"from": "EUR", "to": "USD", "rate": "0", "since": "2026-01-01T00:00"}]],
+        "/transfer": [[{"from": "points", "to": "points", "rate": "1"}], [{"from": "points", "to": "nope", "rate": "1"}]],
+    }.items():
+        for value in values:
+            save(f"{pointer} {short(repr(value))}", put(right, pointer, value), {422})
+    for body in [{"version": 2, "author": "x"}, {"version": 2**32 - 1, "author": "x"}, {"version": 0, "author": "x"}]:
+        checks.ask(f"a rollback {body}", {404}, "POST", "/v1/programme/rollback", body, {**JSON, "if-match": '"1"'})
+    for wrong in [{"version": 1}, {"version": -1, "author": "x"}, {"version": 1, "author": ""}, {"version": 1, "author": "x\u0000"}, {"version": "1", "author": "x"}, {"version": 1, "author": "x", "note": "n" * 201}]:
+        checks.ask(f"a rollback {short(repr(wrong))}", BAD, "POST", "/v1/programme/rollback", wrong, {**JSON, "if-match": '"1"'})
+    kept = json.loads(checks.ask("the versions", {200}, "GET", "/v1/programme/versions")[2])["versions"]
+    if [one["version"] for one in kept] != [1]:
+        checks.problems.append(f"bad programmes have made versions: {kept}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
@@ -341,6 +369,7 @@ def main():
         free = members(checks)
         baskets(checks)
         bodies(checks)
+        programme(checks)
         for name, allowed, stalled in stalls:
             checks.judge(name, allowed, stalled.result, bare=CLOSED in allowed)
     for card, name in checks.cards.items():

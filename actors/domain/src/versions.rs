@@ -138,7 +138,7 @@ impl History {
 
     /// Whether a version is what a request made when it came before.
     fn made(&self, last: &Version, save: &Save) -> bool {
-        last.number == save.after + 1 && last.digest == save.digest && last.author == save.author && last.note == save.note && last.origin == save.origin
+        save.after.checked_add(1) == Some(last.number) && last.digest == save.digest && last.author == save.author && last.note == save.note && last.origin == save.origin
     }
 
     /// Folds a record in.
@@ -147,7 +147,7 @@ impl History {
         self.last_at = record.at;
         if let Body::Saved(save) = &record.body {
             self.versions.push(Version {
-                number: save.after + 1,
+                number: save.after.saturating_add(1),
                 saved_at: record.at,
                 author: save.author.clone(),
                 note: save.note.clone(),
@@ -187,7 +187,9 @@ mod tests {
         assert_eq!(does(&mut history, &save(0, "a", &[1]), 5), Ok(true));
         assert_eq!(does(&mut history, &save(0, "a", &[1]), 5), Ok(false), "the same again");
         assert_eq!(does(&mut history, &save(0, "b", &[1]), 5), Err(Code::Stale));
-        assert_eq!(does(&mut history, &save(2, "b", &[1]), 5), Err(Code::Stale));
+        for after in [2, u32::MAX] {
+            assert_eq!(does(&mut history, &save(after, "b", &[1]), 5), Err(Code::Stale));
+        }
         // The clock stood still, or ran back: the next version still serves from later on.
         assert_eq!(does(&mut history, &save(1, "b", &[1]), 3), Ok(true));
         let since: Vec<(u32, Millis)> = history.versions.iter().map(|version| (version.number, version.saved_at)).collect();

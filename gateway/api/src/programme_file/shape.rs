@@ -572,7 +572,8 @@ impl<'de> Deserialize<'de> for Words {
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Words, A::Error> {
-                BTreeMap::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Words::ByLanguage)
+                let texts = BTreeMap::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                if texts.is_empty() { Err(A::Error::custom("one sentence at least, in the programme's language")) } else { Ok(Words::ByLanguage(texts)) }
             }
         }
 
