@@ -61,7 +61,7 @@ KNOWN = {
     "PUT /v1/programme": {"2xx": {**SAVED, **BASED}, "412": {**SAVED, **NEWER}, "428": {**SAVED, **UNBASED}, "413": {"body": {"padding": "x" * (9 << 20)}, **BASED},
                           "422": {"body": {"author": " ", "programme": "$programme"}, **BASED}},
     "POST /v1/programme/rollback": {"2xx": {**ROLLED, **BASED}, "412": {**ROLLED, **NEWER}, "428": {**ROLLED, **UNBASED},
-                                    "404": {"body": {"author": "x", "version": 99999}, **BASED}, "422": {"body": {"author": " ", "version": 1}, **BASED}},
+                                    "404": {"body": {"author": "x", "version": 99999}, **BASED}, "413": {"body": {**ROLLED["body"], "padding": "x" * (9 << 20)}, **BASED}, "422": {"body": {"author": " ", "version": 1}, **BASED}},
     "POST /v1/holds": {"2xx": POINT, "404": NOBODY, "409": POOR},
     "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},

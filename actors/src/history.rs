@@ -20,7 +20,7 @@ use crate::names::programme_key;
 /// Bytes of a text that one record keeps, packed.
 const PART: usize = 48 << 10;
 /// Bytes of a text, at most.
-pub const LONGEST: usize = 8 << 20;
+pub const LONGEST: usize = 4 << 20;
 
 /// The history as a behaviour.
 pub struct HistoryBehaviour {
@@ -43,7 +43,7 @@ impl Behaviour for HistoryBehaviour {
     fn needs(&self, state: &History, command: &Ask) -> Needs {
         // What a repeat is answered with.
         match command {
-            Ask::Save(_) => state.current().map(|version| version.seq).into_iter().collect(),
+            Ask::Save(save) => state.made(save).map(|version| version.seq).into_iter().collect(),
             Ask::Keep { .. } => Needs::new(),
         }
     }
@@ -91,8 +91,8 @@ impl Behaviour for HistoryBehaviour {
 
 /// A text to become a version.
 #[derive(Clone, Debug)]
-pub struct Saving<'a> {
-    pub text: &'a str,
+pub struct Saving {
+    pub text: Arc<str>,
     /// The version that it follows; 0 = none.
     pub after: u32,
     pub author: Text,
@@ -138,30 +138,36 @@ impl Histories {
                 Some(Body::Saved(_)) | None => return Err(damaged()),
             }
         }
-        let mut text = String::new();
-        DeflateDecoder::new(&packed[..]).take(LONGEST as u64).read_to_string(&mut text).map_err(|_| damaged())?;
-        if digest(&text) == version.digest { Ok(text) } else { Err(damaged()) }
+        let expected = version.digest;
+        let unpacked = aside(move || {
+            let mut text = String::new();
+            let read = DeflateDecoder::new(&packed[..]).take(LONGEST as u64).read_to_string(&mut text);
+            read.is_ok().then_some(text).filter(|text| digest(text) == expected)
+        });
+        unpacked.await?.ok_or_else(damaged)
     }
 
     /// Makes a text the next version; answers it, and whether an earlier request did.
     ///
     /// # Errors
     /// `stale` when another version was saved meanwhile, or a failure.
-    pub async fn save(&self, saving: Saving<'_>, deadline: Instant) -> Result<(Version, bool), Miss> {
-        let history = self.history(deadline).await.map_err(Miss::Failure)?;
-        let mut save = Save { after: saving.after, author: saving.author, note: saving.note, origin: saving.origin, digest: digest(saving.text), parts: Vec::new() };
-        // What stands already, or cannot follow, keeps no parts.
-        let settled = matches!(history.decide(&Ask::Save(save.clone()), history.last_at), versions::Decision::Repeat) || saving.after != history.current().map_or(0, |version| version.number);
-        if !settled {
-            for part in pack(saving.text).chunks(PART) {
-                let (seq, _) = self.ask(Ask::Keep { part: part.into() }, deadline).await?;
-                save.parts.push(seq);
-            }
+    pub async fn save(&self, saving: Saving, deadline: Instant) -> Result<(Version, bool), Miss> {
+        if saving.text.len() > LONGEST {
+            return Err(Miss::No(Rejection::new(Code::ProgrammeTooLong, "/programme", &format!("a programme has at most {LONGEST} bytes"))));
         }
-        let (seq, repeat) = self.ask(Ask::Save(save), deadline).await?;
         let history = self.history(deadline).await.map_err(Miss::Failure)?;
-        let version = history.versions.into_iter().find(|version| version.seq == seq);
-        version.map(|version| (version, repeat)).ok_or_else(|| Miss::Failure(Failure::Unavailable("the version that was saved is not there".into())))
+        let text = saving.text.clone();
+        let (digest, packed) = aside(move || (digest(&text), pack(&text))).await.map_err(Miss::Failure)?;
+        let mut save = Save { after: saving.after, author: saving.author, note: saving.note, origin: saving.origin, digest, parts: Vec::new() };
+        // What stands already, or cannot follow, keeps no parts.
+        let settled = history.made(&save).is_some() || save.after != history.current().map_or(0, |version| version.number);
+        for part in packed.chunks(PART).filter(|_| !settled) {
+            let (seq, ..) = self.ask(Ask::Keep { part: part.into() }, deadline).await?;
+            save.parts.push(seq);
+        }
+        let (seq, record, repeat) = self.ask(Ask::Save(save), deadline).await?;
+        let version = Version::of(&record, seq);
+        version.map(|version| (version, repeat)).ok_or_else(|| Miss::Failure(Failure::Unknown("a record that saves no version answered a save; send the same again".into())))
     }
 
     /// Lets it finish and sleep.
@@ -169,13 +175,18 @@ impl Histories {
         self.region.drain().await;
     }
 
-    async fn ask(&self, ask: Ask, deadline: Instant) -> Result<(Seq, bool), Miss> {
+    async fn ask(&self, ask: Ask, deadline: Instant) -> Result<(Seq, Arc<VersionRecord>, bool), Miss> {
         match self.region.ask(programme_key(), ask, deadline).await {
-            Reply::Done { seq, repeat, .. } => Ok((seq, repeat)),
+            Reply::Done { seq, record, repeat } => Ok((seq, record, repeat)),
             Reply::Refused(no) => Err(Miss::No(no)),
             Reply::Failed(failure) => Err(Miss::Failure(failure)),
         }
     }
+}
+
+/// Work of some milliseconds, away from the threads that serve tills.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::Unavailable(e.to_string()))
 }
 
 fn pack(text: &str) -> Vec<u8> {

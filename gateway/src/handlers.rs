@@ -89,7 +89,7 @@ impl Call {
     }
 
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Stop> {
-        tessera_api::strict::from_slice(&self.body).map_err(|e| Stop::Malformed(format!("the body is not what this operation takes: {e}")))
+        parsed(&self.body)
     }
 
     /// As [`Self::read`], where no body is as good as an empty one.
@@ -179,6 +179,11 @@ impl Call {
         let done = self.members().command(member, Command { header, ask }, self.deadline).await?;
         self.done(status, &done)
     }
+}
+
+/// A body as an operation takes it.
+pub(crate) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Stop> {
+    tessera_api::strict::from_slice(body).map_err(|e| Stop::Malformed(format!("the body is not what this operation takes: {e}")))
 }
 
 pub(crate) fn unknown_version() -> Stop {

@@ -56,7 +56,7 @@ frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
     basket, keys, alias, programme, tier, first, tier_period, day, awards, shares, converted, metric, standing, exchanged, notices,
 });
-frozen_struct!(Share { wallet, earned, pending, burned, room, cap_period });
+frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
 frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });

@@ -97,8 +97,8 @@ fn sale() -> Sale {
             award(0, Source::MemberCap(0), -2),
         ],
         shares: smallvec![
-            Share { wallet: 0, earned: 55, pending: 10, burned: 79, room: Some(500), cap_period: Day(20_590) },
-            Share { wallet: 1, earned: 0, pending: 0, burned: 5, room: None, cap_period: Day(20_600) },
+            Share { wallet: 0, earned: 55, pending: 10, burned: 79, paid: 79, room: Some(500), cap_period: Day(20_590) },
+            Share { wallet: 1, earned: 0, pending: 0, burned: 5, paid: 10, room: None, cap_period: Day(20_600) },
         ],
         converted: smallvec![("EUR".parse().expect("a currency"), Ratio::new(27, 25))],
         metric: 55,

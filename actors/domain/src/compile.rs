@@ -161,11 +161,31 @@ impl Findings {
 /// Every finding, in the order of the file.
 pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Programme, Vec<Finding>> {
     let mut findings = Findings(Vec::new());
+    counts(&mut findings, source);
+    if !findings.0.is_empty() {
+        // What follows takes time and memory by these counts.
+        return Err(findings.0);
+    }
     let zone = read_zone(&mut findings, "zone", &source.zone);
+    let name = |text: &Text| !text.trim().is_empty() && text.len() <= 64;
+    findings.unless(name(&source.name), "name", "a name has 1 to 64 bytes");
+    for kind in source.aliases.keys() {
+        findings.unless(!kind.is_empty() && kind.len() <= 32, format!("aliases.{}", key(kind)), "a type of alias has 1 to 32 bytes");
+    }
+    for (place, level) in source.levels.iter().enumerate() {
+        findings.unless(name(&level.id) && level.id.len() <= 32, format!("tiers.level.{place}.id"), "an id has 1 to 32 bytes");
+        findings.unless(name(&level.name), format!("tiers.level.{place}.name"), "a name has 1 to 64 bytes");
+    }
+    let mut regions: BTreeMap<Text, Vec<u16>> = BTreeMap::new();
+    for (place, stores) in (0_u16..).zip(source.regions.values()) {
+        for store in stores {
+            regions.entry(store.clone()).or_default().push(place);
+        }
+    }
     findings.unless(is_language(&source.language), "language", "a language tag such as en or de-CH");
     let mut stores = BTreeMap::new();
     for (store, name) in &source.stores {
-        let zone = read_zone(&mut findings, &format!("stores.{store}"), name);
+        let zone = read_zone(&mut findings, &format!("stores.{}", key(store)), name);
         stores.insert(store.clone(), zone);
     }
     let wallets = &source.wallets;
@@ -204,7 +224,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         f.unless(rule.unlock.is_some(), format!("{at}.unlock"), "one of days, at, delivered");
         if let Some(UnlockRule::Days(days)) = rule.unlock {
-            f.unless((1..=3_660).contains(&days), format!("{at}.days"), "between 1 and 3660");
+            f.unless((1..=3_660).contains(&days), format!("{at}.unlock.days"), "between 1 and 3660");
         }
         let when = condition(f, at, &rule.when, source, &zone);
         let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
@@ -214,6 +234,8 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
     let holds = source.holds;
     findings.unless(holds.ttl_ms >= 1_000 && holds.ttl_ms <= holds.max_ttl_ms, "holds.ttl_seconds", "at least 1 and at most max_ttl_seconds");
+    findings.unless(holds.max_ttl_ms <= 31_536_000_000, "holds.max_ttl_seconds", "at most a year, 31536000");
+    findings.unless(holds.max_open <= 1_000, "holds.max_open", "at most 1000");
     if !findings.0.is_empty() {
         return Err(findings.0);
     }
@@ -224,6 +246,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         language: source.language.clone(),
         zone,
         stores,
+        regions,
         notice_unknown_stores: source.notice_unknown_stores,
         wallets: wallets.clone(),
         transfers,
@@ -285,6 +308,38 @@ pub fn warnings(source: &Source) -> Vec<Finding> {
     findings.0
 }
 
+/// A key as a part of a path: its dots and slashes are not the path's.
+fn key(text: &str) -> String {
+    text.replace('~', "~0").replace('/', "~1").replace('.', "~2")
+}
+
+/// How many there may be of what is written in lists.
+fn counts(findings: &mut Findings, source: &Source) {
+    let stores: usize = source.regions.values().map(Vec::len).sum();
+    let of = [
+        ("wallet", source.wallets.len(), MAX_WALLETS),
+        ("tiers.level", source.levels.len(), 100),
+        ("earn", source.rates.len(), MAX_RULES),
+        ("multiplier", source.multipliers.len(), MAX_RULES),
+        ("bonus", source.bonuses.len(), MAX_RULES),
+        ("pending", source.pending.len(), 1_000),
+        ("transfer", source.transfers.len(), MAX_WALLETS * MAX_WALLETS),
+        ("exchange", source.exchange.len(), 1_000),
+        ("excluded_categories", source.excluded.len(), 1_000),
+        ("renumbering_sources", source.renumbers.len(), 100),
+        ("aliases", source.aliases.len(), 100),
+        ("regions", source.regions.len(), 1_000),
+        ("regions", stores, 100_000),
+        ("stores", source.stores.len(), 100_000),
+    ];
+    for (path, count, most) in of {
+        findings.unless(count <= most, path, &format!("at most {most}, and there are {count}"));
+    }
+    let rules = source.rates.iter().map(|rule| &rule.when).chain(source.multipliers.iter().map(|rule| &rule.when)).chain(source.bonuses.iter().map(|rule| &rule.when));
+    let named: usize = rules.map(|when| when.regions.len()).sum();
+    findings.unless(named <= 100_000, "regions", "all rules together name at most 100000 regions");
+}
+
 /// A language and perhaps a region or script: letters and digits between hyphens.
 fn is_language(tag: &str) -> bool {
     let mut parts = tag.split('-');
@@ -295,7 +350,7 @@ fn is_language(tag: &str) -> bool {
 /// A sentence of a rule: in the programme's language at least.
 fn sentence(findings: &mut Findings, at: &str, text: &Sentence) -> Sentence {
     for (language, _) in &text.others {
-        findings.unless(is_language(language), format!("{at}.text.{language}"), "a language tag such as en or de-CH");
+        findings.unless(is_language(language), format!("{at}.text.{}", key(language)), "a language tag such as en or de-CH");
     }
     findings.unless(text.others.is_empty() || !text.text.is_empty(), format!("{at}.text"), "one of the sentences is in the programme's language");
     let said = text.text.len() <= 400 && text.others.iter().all(|(_, text)| text.len() <= 400);
@@ -436,6 +491,7 @@ fn minutes(text: &str) -> Option<u16> {
 }
 
 fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, source: &Source, zone: &TimeZone) -> Condition {
+    let at = &format!("{at}.when");
     let mut when = written.when.clone();
     for (place, (from, to)) in written.hours.iter().enumerate() {
         match minutes(from).zip(minutes(to)).filter(|(from, to)| from != to && *from < 1_440) {
@@ -443,16 +499,11 @@ fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, sourc
             None => findings.say(format!("{at}.hours.{place}"), "from and to are times of day such as 17:00 and 19:30, and differ"),
         }
     }
-    if !written.regions.is_empty() {
-        let mut stores = Vec::new();
-        for id in &written.regions {
-            match source.regions.get(id) {
-                Some(region) => stores.extend_from_slice(region),
-                None => findings.say(format!("{at}.regions"), format!("there is no region {id:?}; the regions are in [regions]")),
-            }
+    for id in &written.regions {
+        match source.regions.keys().position(|region| region == id).and_then(|place| u16::try_from(place).ok()) {
+            Some(place) => when.regions.push(place),
+            None => findings.say(format!("{at}.regions"), format!("there is no region {id:?}; the regions are in [regions]")),
         }
-        stores.sort();
-        when.region_stores = Some(stores);
     }
     findings.unless(when.bundle.iter().all(|group| !group.is_empty()), format!("{at}.bundle"), "each group of a bundle names at least one product");
     for id in &written.tiers {

@@ -102,8 +102,7 @@ struct Candidates {
 /// # Errors
 /// `overflow` when a figure does not fit.
 pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts) -> Result<Earned, Rejection> {
-    let zone = programme.store_zone(&basket.store);
-    let head = Head { basket, zone, day: crate::time::Day::at(basket.occurred_at, zone), tier: facts.tier, first: facts.first };
+    let head = programme.head(basket, facts.tier, facts.first);
     let candidates = Candidates {
         earn: programme.index.earn.candidates(basket),
         multipliers: programme.index.multipliers.candidates(basket),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::Text;
-use crate::basket::Line;
+use crate::basket::{Basket, Line};
 use crate::number::{Currency, Ratio, Rounding};
-use crate::rules::{Condition, RuleIndex};
-use crate::time::{Millis, Moment, Period, RoundUp};
+use crate::rules::{Condition, Head, RuleIndex};
+use crate::time::{Day, Millis, Moment, Period, RoundUp};
 
 /// One immutable version.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Programme {
     pub zone: TimeZone,
     /// Zones of the stores that differ from the programme's, or are known by name.
     pub stores: BTreeMap<Text, TimeZone>,
+    /// Places of a store's regions.
+    pub regions: BTreeMap<Text, Vec<u16>>,
     /// An unknown store is told to the caller.
     pub notice_unknown_stores: bool,
     /// The first is the one meant when none is named. A later version only adds to them: a wallet goes by its place.
@@ -153,13 +155,12 @@ impl Sentence {
     /// In the first of the wanted languages that it has; `own` is that of the programme, which serves where none does.
     #[must_use]
     pub fn in_languages(&self, own: &str, wanted: &[Text]) -> &str {
+        let all = || std::iter::once((own, &self.text)).chain(self.others.iter().map(|(language, text)| (&**language, text)));
         let found = wanted.iter().find_map(|tag| {
-            if same_language(own, tag) {
-                return Some(&self.text);
-            }
-            self.others.iter().find(|(language, _)| same_language(language, tag)).map(|(_, text)| text)
+            let exact = all().find(|(language, _)| language.eq_ignore_ascii_case(tag));
+            exact.or_else(|| all().find(|(language, _)| same_language(language, tag)))
         });
-        found.unwrap_or(&self.text)
+        found.map_or(&self.text, |(_, text)| text)
     }
 }
 
@@ -311,7 +312,8 @@ impl Programmes {
     /// A version by its number.
     #[must_use]
     pub fn version(&self, number: u32) -> Option<&Arc<Programme>> {
-        self.0.iter().find(|version| version.version == number)
+        let place = self.0.binary_search_by_key(&number, |version| version.version).ok()?;
+        self.0.get(place)
     }
 }
 
@@ -346,6 +348,14 @@ impl Programme {
             return Some(Ratio { num: 1, den: 1 });
         }
         self.rates_of_exchange.iter().find(|rate| rate.from == from && rate.to == to && rate.since <= at).map(|rate| rate.rate)
+    }
+
+    /// What the head conditions see of a sale.
+    #[must_use]
+    pub fn head<'a>(&'a self, basket: &'a Basket, tier: u8, first: bool) -> Head<'a> {
+        let zone = self.store_zone(&basket.store);
+        let regions = self.regions.get(&basket.store).map_or(&[][..], |regions| regions);
+        Head { basket, zone, day: Day::at(basket.occurred_at, zone), tier, first, regions }
     }
 
     /// Points → money: floors to the minor unit (rule 13). `None` when the wallet has no value there, or on overflow.

@@ -164,6 +164,8 @@ pub struct Share {
     pub pending: i64,
     /// Points burned by its tenders.
     pub burned: i64,
+    /// Minor units that those points paid.
+    pub paid: i64,
     /// Room that the member's cap of the period had for it.
     pub room: Option<i64>,
     /// First day of that period.

@@ -119,6 +119,8 @@ codes! {
     UnknownVersion = "unknown_version", NotFound;
     /// The programme has findings.
     BadProgramme = "bad_programme", Content;
+    /// The programme is longer than one may be.
+    ProgrammeTooLong = "programme_too_long", TooLarge;
     /// Another version was saved meanwhile.
     Stale = "stale", Precondition;
     /// The record would be larger than 64 KiB.

@@ -31,8 +31,8 @@ pub struct Condition {
     pub hours: Vec<(u16, u16)>,
     /// Kinds of tender, of which one must be there.
     pub tenders: Vec<Text>,
-    /// Stores of the regions that are named, sorted; `None`: no region is.
-    pub region_stores: Option<Vec<Text>>,
+    /// Places of regions.
+    pub regions: Vec<u16>,
     /// The member's first purchase only.
     pub first_purchase: bool,
     // of sums over lines
@@ -54,6 +54,8 @@ pub struct Head<'a> {
     pub tier: u8,
     /// Nothing was bought before.
     pub first: bool,
+    /// The store's.
+    pub regions: &'a [u16],
 }
 
 impl Condition {
@@ -69,7 +71,7 @@ impl Condition {
             && (self.tiers.is_empty() || self.tiers.contains(&head.tier))
             && (!self.first_purchase || head.first)
             && (self.tenders.is_empty() || basket.tenders.iter().any(|tender| self.tenders.contains(&tender.kind)))
-            && self.region_stores.as_ref().is_none_or(|stores| stores.binary_search(&basket.store).is_ok())
+            && (self.regions.is_empty() || self.regions.iter().any(|region| head.regions.contains(region)))
             && (self.hours.is_empty() || self.in_hours(minute_of_day(basket.occurred_at, head.zone)))
             && (self.weekdays.is_empty() || self.weekdays.contains(&head.day.date().weekday().to_monday_zero_offset()))
             && self.from.is_none_or(|from| basket.occurred_at >= from.start(head.zone))

@@ -87,13 +87,31 @@ pub enum Body {
 #[derive(Debug)]
 pub enum Decision {
     Commit(VersionRecord),
-    /// The last version is what this request made before.
+    /// An earlier request like it made a version: [`History::made`].
     Repeat,
     Refuse(Rejection),
 }
 
 /// Most versions of one programme.
 const MOST: usize = 100_000;
+
+impl Version {
+    /// The version that a record made.
+    #[must_use]
+    pub fn of(record: &VersionRecord, seq: u64) -> Option<Self> {
+        let Body::Saved(save) = &record.body else { return None };
+        Some(Self {
+            number: save.after.saturating_add(1),
+            saved_at: record.at,
+            author: save.author.clone(),
+            note: save.note.clone(),
+            origin: save.origin,
+            digest: save.digest,
+            parts: save.parts.clone(),
+            seq,
+        })
+    }
+}
 
 impl History {
     /// The version that serves.
@@ -105,7 +123,8 @@ impl History {
     /// A version by its number.
     #[must_use]
     pub fn version(&self, number: u32) -> Option<&Version> {
-        self.versions.iter().find(|version| version.number == number)
+        let place = self.versions.binary_search_by_key(&number, |version| version.number).ok()?;
+        Some(&self.versions[place])
     }
 
     /// The file as it was last found.
@@ -122,7 +141,7 @@ impl History {
             Ask::Save(save) => save,
         };
         let current = self.current().map_or(0, |version| version.number);
-        if self.current().is_some_and(|last| self.made(last, save)) {
+        if self.made(save).is_some() {
             return Decision::Repeat;
         }
         if save.after != current {
@@ -136,27 +155,19 @@ impl History {
         Decision::Commit(VersionRecord { at, body: Body::Saved(save.clone()) })
     }
 
-    /// Whether a version is what a request made when it came before.
-    fn made(&self, last: &Version, save: &Save) -> bool {
-        save.after.checked_add(1) == Some(last.number) && last.digest == save.digest && last.author == save.author && last.note == save.note && last.origin == save.origin
+    /// The version that a request made when it came before, though others may have followed.
+    #[must_use]
+    pub fn made(&self, save: &Save) -> Option<&Version> {
+        let next = self.version(save.after.checked_add(1)?)?;
+        let same = next.digest == save.digest && next.author == save.author && next.note == save.note && next.origin == save.origin;
+        same.then_some(next)
     }
 
     /// Folds a record in.
     pub fn apply(&mut self, record: &VersionRecord) {
         self.seq += 1;
         self.last_at = record.at;
-        if let Body::Saved(save) = &record.body {
-            self.versions.push(Version {
-                number: save.after.saturating_add(1),
-                saved_at: record.at,
-                author: save.author.clone(),
-                note: save.note.clone(),
-                origin: save.origin,
-                digest: save.digest,
-                parts: save.parts.clone(),
-                seq: self.seq,
-            });
-        }
+        self.versions.extend(Version::of(record, self.seq));
     }
 }
 
@@ -192,6 +203,7 @@ mod tests {
         }
         // The clock stood still, or ran back: the next version still serves from later on.
         assert_eq!(does(&mut history, &save(1, "b", &[1]), 3), Ok(true));
+        assert_eq!(does(&mut history, &save(0, "a", &[1]), 9), Ok(false), "a late retry, after another version");
         let since: Vec<(u32, Millis)> = history.versions.iter().map(|version| (version.number, version.saved_at)).collect();
         assert_eq!(since, [(1, 6), (2, 7)]);
     }

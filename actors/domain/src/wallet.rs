@@ -153,7 +153,8 @@ impl Wallet {
                 for (waiting, _) in self.waiting.iter_mut().filter(|(waiting, _)| waiting.id == lot) {
                     waiting.left -= points;
                 }
-                self.waiting.retain(|(waiting, _)| waiting.id != lot || waiting.left > 0);
+                // What waits for a delivery holds others back until the line is delivered or gone, also without points.
+                self.waiting.retain(|(waiting, unlock)| waiting.id != lot || waiting.left > 0 || matches!(unlock, Unlock::Delivery { .. }));
             }
             Movement::Lapsed { lot, points } => {
                 if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {

@@ -101,7 +101,7 @@ pub struct Found {
 
 impl From<&Finding> for Found {
     fn from(finding: &Finding) -> Self {
-        let field = if finding.path.is_empty() { String::new() } else { format!("/{}", finding.path.replace('.', "/")) };
+        let field = if finding.path.is_empty() { String::new() } else { format!("/{}", finding.path.replace('.', "/").replace("~2", ".")) };
         Self { field, text: finding.text.clone() }
     }
 }

@@ -4,6 +4,7 @@
 mod shape;
 mod source;
 
+use serde::Deserialize;
 pub use shape::ProgrammeFile;
 use tessera_domain::compile::{self, Finding};
 use tessera_domain::programme::Programme;
@@ -59,7 +60,8 @@ fn parse(text: &str) -> Result<ProgrammeFile, Located> {
     if is_json(text) {
         return strict::from_slice(text.as_bytes()).map_err(|e| at(e.line(), e.to_string()));
     }
-    toml::from_str(text).map_err(|e| at(e.span().map_or(0, |span| line_at(text, span.start)), e.message().to_owned()))
+    let read = toml::Deserializer::parse(text).and_then(|file| ProgrammeFile::deserialize(strict::Strict(file)));
+    read.map_err(|e| at(e.span().map_or(0, |span| line_at(text, span.start)), e.message().to_owned()))
 }
 
 /// A programme's text as JSON, whatever it was written in.
@@ -92,6 +94,7 @@ fn line_of(text: &str, root: &toml_edit::Item, path: &str) -> usize {
     let mut item = Some(root);
     let mut table: Option<&toml_edit::Table> = None;
     for part in path.split('.') {
+        let part = &part.replace("~2", ".").replace("~1", "/").replace("~0", "~");
         let next = match (table, item) {
             (Some(table), _) => table.get(part),
             (None, Some(item)) => item.get(part),

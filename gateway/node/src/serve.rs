@@ -157,12 +157,15 @@ pub(crate) async fn versions(histories: &Histories, file: Option<(&Path, &str)>)
         let after = programme_file::read(text, 0, 0).map_err(|findings| told(path, &findings))?;
         if let Some(current) = history.current() {
             let before = compiled(histories, current).await?;
+            if current.origin != Origin::File {
+                tracing::warn!(version = current.number, "the programme file was edited, and takes the place of a version that was saved over HTTP");
+            }
             let found = compile::may_follow(&before, &after);
             if let Some(finding) = found.first() {
                 return Err(format!("{}: {}: {}", path.display(), finding.path, finding.text));
             }
         }
-        let saving = Saving { text, after: history.current().map_or(0, |version| version.number), author: "file".into(), note: "".into(), origin: Origin::File };
+        let saving = Saving { text: text.into(), after: history.current().map_or(0, |version| version.number), author: "file".into(), note: "".into(), origin: Origin::File };
         let (saved, _) = histories.save(saving, deadline()).await.map_err(|miss| format!("the programme cannot be saved: {miss:?}"))?;
         tracing::info!(version = saved.number, "the programme file is a new version");
         history = histories.history(deadline()).await.map_err(|e| e.to_string())?;

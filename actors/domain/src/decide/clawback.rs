@@ -93,7 +93,9 @@ pub(super) fn restore(draft: &mut Draft<'_>, wallet: u8, burned_by: u64, restore
         let until = if over && grace > 0 { draft.now + grace } else { expires_at };
         draft.moves(wallet, Movement::Reinstated { lot, points: part, activated_at, expires_at: until });
         if until <= draft.now {
-            draft.moves(wallet, Movement::Expired { lot, points: part, at: draft.now });
+            // Whatever becomes available meets debt first, however briefly it lives.
+            draft.meet_debt(wallet);
+            draft.expire(wallet, lot, part, draft.now);
         }
     }
     draft.meet_debt(wallet);

@@ -192,6 +192,11 @@ impl<'a> Draft<'a> {
         self.meet_debt(wallet);
     }
 
+    /// Whether this record has confirmed a hold already.
+    pub(super) fn confirmed(&self, hold: u64) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Points(_, Movement::HoldEnded { hold: ended, end: HoldEnd::Confirmed }) if u64::from(*ended) == hold))
+    }
+
     /// Expires what is left of so many points that have just come to a lot.
     pub(super) fn expire(&mut self, wallet: u8, lot: LotId, points: i64, at: Millis) {
         let points = self.wallet(wallet).lot(lot).map_or(0, Lot::free).min(points);

@@ -107,7 +107,7 @@ fn late(draft: &mut Draft<'_>, wallet: u8, seq: u64, points: i64, records: &[(u6
         _ => false,
     });
     let over = Rejection::new(Code::HoldExpired, "", "this hold is over and its points are not available; place another");
-    if !ended || draft.member.ended_hold(seq) || draft.figures(wallet).available < points {
+    if !ended || draft.confirmed(seq) || draft.member.ended_hold(seq) || draft.figures(wallet).available < points {
         return Err(over);
     }
     draft.spend(wallet, points, "/points")?;

@@ -54,7 +54,9 @@ fn active(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, points: i64,
     let expires_at = from_activation.map_or(expires_at, counted);
     draft.moves(wallet, Movement::Issued { lot, points, unlock: None, activated_at, expires_at });
     if expires_at <= draft.now {
-        draft.moves(wallet, Movement::Expired { lot, points, at: draft.now });
+        // Whatever becomes available meets debt first, however briefly it lives.
+        draft.meet_debt(wallet);
+        draft.expire(wallet, lot, points, draft.now);
     }
 }
 
@@ -73,7 +75,9 @@ fn parts(wallet: u8, programme: &Programme, head: &Head<'_>, worth: &Worth, earn
     let whole = lines.remove(&WHOLE_BASKET).unwrap_or(0);
     let deadline = head.basket.occurred_at.saturating_add(DELIVERY);
     let (mut now, mut timed, mut delivered) = (0, BTreeMap::<Millis, i64>::new(), Vec::new());
-    for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0 || whole > 0) {
+    // What a cap took of one line may come back to it when another does (rule 16).
+    let cut = earned.awards.iter().any(|award| award.points < 0 && award.source.wallet(programme) == wallet);
+    for (line, points) in lines.into_iter().filter(|(_, points)| *points > 0 || whole > 0 || cut) {
         match unlock(wallet, programme, head, usize::from(line)) {
             None => now += points,
             // A date that had passed when the sale was made holds nothing back.

@@ -10,7 +10,6 @@ use crate::command::Purchase;
 use crate::earn::{Facts, earn};
 use crate::programme::{Metric, Programme};
 use crate::record::{Body, Event, Notice, Record, Sale, Share};
-use crate::rules::Head;
 use crate::time::{DAY_MS, Day, Millis};
 use crate::{Code, Rejection};
 
@@ -50,18 +49,19 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let first = draft.member.purchases == 0;
     let facts = Facts { tier, first, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
     let earned = earn(&programme, basket, &worth, &facts)?;
-    let head = Head { basket, zone, day, tier, first };
+    let head = programme.head(basket, tier, first);
     let mut shares = SmallVec::new();
     for wallet in draft.numbers() {
-        let (points, burned) = (earned.of(wallet), burned.get(usize::from(wallet)).copied().unwrap_or(0));
-        let pending = issue::issue(draft, wallet, &programme, &head, &worth, &earned);
+        let (points, (burned, paid)) = (earned.of(wallet), burned.get(usize::from(wallet)).copied().unwrap_or_default());
+        // One that came after the version of the sale's time neither earns by it nor has its expiry moved.
+        let pending = if usize::from(wallet) < programme.wallets.len() { issue::issue(draft, wallet, &programme, &head, &worth, &earned) } else { 0 };
         let room = facts.rooms.get(usize::from(wallet)).copied().flatten();
         let cap_period = programme.wallet(wallet).caps.member.map_or(local, |(period, _)| period.start(local));
         if room.is_some() && points > 0 {
             draft.emit(Event::RoomUsed { wallet, period: cap_period, points });
         }
         if points != 0 || burned != 0 {
-            shares.push(Share { wallet, earned: points, pending, burned, room, cap_period });
+            shares.push(Share { wallet, earned: points, pending, burned, paid, room, cap_period });
         }
     }
     let tier_period = draft.member.tier.period(&programme.tiers, local);
@@ -72,8 +72,10 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     }
     let mut notices = SmallVec::new();
     let sold: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
+    // What came back of a sale in another currency cannot be set against these tenders.
+    let foreign = exchanged.iter().any(|back| returns::sale(back.sale, records).is_ok_and(|sale| sale.basket.currency != basket.currency));
     let given_back: i64 = exchanged.iter().flat_map(|back| &back.lines).map(|(_, net, _)| net).sum();
-    if !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != (sold - given_back).max(0) {
+    if !foreign && !basket.tenders.is_empty() && basket.tenders.iter().map(|tender| tender.amount).sum::<i64>() != (sold - given_back).max(0) {
         notices.push(Notice::TendersDiffer);
     }
     if programme.notice_unknown_stores && !programme.stores.contains_key(&basket.store) {
@@ -113,9 +115,10 @@ pub(super) fn clock(now: Millis, programme: &Programme, store: &str, occurred_at
     Ok(())
 }
 
-/// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned, by wallet.
-fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<SmallVec<[i64; 1]>, Rejection> {
-    let mut burned: SmallVec<[i64; 1]> = draft.numbers().map(|_| 0).collect();
+/// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned and the
+/// minor units that they paid, by wallet.
+fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<SmallVec<[(i64, i64); 1]>, Rejection> {
+    let mut burned: SmallVec<[(i64, i64); 1]> = draft.numbers().map(|_| (0, 0)).collect();
     for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
         let field = format!("/tenders/{place}");
         // A hold fixes the money value (rule 12), by the version that placed it, and says which wallet.
@@ -132,17 +135,25 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
             Some(seq) => hold::confirm_for_tender(draft, wallet, seq, points, &field, records)?,
             None => draft.spend(wallet, points, &format!("{field}/amount"))?,
         }
-        let sum = &mut burned[usize::from(wallet)];
+        let (sum, paid) = &mut burned[usize::from(wallet)];
         *sum = sum.saturating_add(points);
+        *paid = paid.saturating_add(tender.amount);
     }
     Ok(burned)
+}
+
+/// What a sale counts for a tier by spend, in the tier's currency (rule 7), rounded down; without a rate nothing.
+pub(super) fn spent(programme: &Programme, basket: &Basket, currency: crate::number::Currency, eligible: i64) -> i64 {
+    let minor = |currency: crate::number::Currency| 10_i128.pow(currency.exponent().into());
+    let rate = programme.exchange(basket.currency, currency, basket.occurred_at);
+    let sum = rate.map(|rate| i128::from(eligible) * i128::from(rate.num) * minor(currency) / (i128::from(rate.den) * minor(basket.currency)));
+    sum.and_then(|sum| i64::try_from(sum).ok()).map_or(0, |sum| sum.min(crate::earn::MAX_POINTS))
 }
 
 fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, worth: &Worth, (tier_period, day): (Day, Day), earned: &crate::earn::Earned) -> i64 {
     match programme.tiers.metric {
         Metric::Points(wallet) => earned.of(wallet),
-        Metric::Spend(currency) if currency == basket.currency => earned.eligible,
-        Metric::Spend(_) => 0,
+        Metric::Spend(currency) => spent(programme, basket, currency, earned.eligible),
         Metric::Visits => {
             let store = store_number(&basket.store, tier_period);
             if !worth.keeps_something() {

@@ -11,7 +11,7 @@ use crate::command::{BlindReturn, LineBack, Return, SaleName};
 use crate::earn::{Facts, earn};
 use crate::keys::Keys;
 use crate::number::{Decimal, mul_div_floor};
-use crate::programme::{Clawback, Metric, Programme};
+use crate::programme::{Clawback, Metric};
 use crate::record::{Back, Body, Claim, Event, Left, Movement, Record, Returned, Sale, SaleLeft, Taken, Unlock};
 use crate::time::Millis;
 use crate::{Code, Rejection};
@@ -223,13 +223,10 @@ fn back(
     let remains = remaining(worth, &left);
     let gone = !remains.keeps_something();
 
-    // At the worth that points had when they were burned.
-    let recorded = records.iter().find(|(number, _)| *number == seq).map_or(sale.programme, |(_, record)| record.programme);
-    let priced = draft.context.programmes.version(recorded).unwrap_or(&draft.programme).clone();
     let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
     let rooms = version.numbers().map(|wallet| sale.share(wallet).and_then(|share| share.room)).collect();
     let earned = earn(&version, &sale.basket, &remains, &Facts { tier: sale.tier, first: sale.first, rooms })?;
-    let mut refunds = Refunds { priced: &priced, sale, worth, remains: &remains, asked: points_refund, gone };
+    let mut refunds = Refunds { sale, worth, remains: &remains, asked: points_refund, gone };
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
     let mut claims: SmallVec<[Claim; 1]> = SmallVec::new();
     // Restored first, then clawed back (rule 19).
@@ -259,8 +256,8 @@ fn back(
             left.metric = left.metric.min(left.wallets.iter().find(|of| of.wallet == wallet).map_or(0, |of| of.kept));
             left.metric - before.metric
         }
-        Metric::Spend(_) => {
-            left.metric = left.metric.min(earned.eligible);
+        Metric::Spend(currency) => {
+            left.metric = left.metric.min(super::purchase::spent(&version, &sale.basket, currency, earned.eligible));
             left.metric - before.metric
         }
         Metric::Visits if gone && had_something => {
@@ -317,10 +314,8 @@ fn remaining(worth: &Worth, left: &SaleLeft) -> Worth {
     remains
 }
 
-/// Points that come back of those the sale burned (rule 19).
+/// Points that come back of those the sale burned (rule 19), at what they paid for then: a hold fixes its own price.
 struct Refunds<'a> {
-    /// The version that priced them.
-    priced: &'a Programme,
     sale: &'a Sale,
     worth: &'a Worth,
     remains: &'a Worth,
@@ -332,18 +327,19 @@ struct Refunds<'a> {
 
 impl Refunds<'_> {
     fn of(&mut self, left: &Left) -> Result<i64, Rejection> {
-        let (currency, burned) = (self.sale.basket.currency, self.sale.share(left.wallet).map_or(0, |share| share.burned));
+        let (burned, paid) = self.sale.share(left.wallet).map_or((0, 0), |share| (share.burned, share.paid));
         let most = burned - left.restored;
         match self.asked {
             Some(0) => Ok(0),
-            Some(_) if most == 0 => Ok(0),
+            Some(_) if most == 0 || paid == 0 => Ok(0),
             Some(amount) => {
-                let mismatch = || Rejection::new(Code::CurrencyMismatch, "/refunds", "points have no value in the sale's currency");
-                let points = self.priced.points(left.wallet, amount, currency).ok_or_else(mismatch)?;
                 // Each part of a refund is rounded up; the last takes what there is.
-                let least_beyond = self.priced.money(left.wallet, most.saturating_add(1), currency);
-                let rest = if points <= most || least_beyond.is_some_and(|money| amount < money) { 0 } else { amount - self.priced.money(left.wallet, most, currency).unwrap_or(0) };
-                self.asked = Some(rest);
+                let overflow = || Rejection::new(Code::Overflow, "/refunds", "this refund does not fit");
+                let product = i128::from(amount) * i128::from(burned) + i128::from(paid) - 1;
+                let points = i64::try_from(product / i128::from(paid)).map_err(|_| overflow())?;
+                // What has not come back yet is worth so many minor units, rounded up as the parts before were.
+                let worth = i64::try_from((i128::from(most) * i128::from(paid) + i128::from(burned) - 1) / i128::from(burned)).map_err(|_| overflow())?;
+                self.asked = Some((amount - worth).max(0));
                 Ok(points.min(most))
             }
             None if self.gone => Ok(most),

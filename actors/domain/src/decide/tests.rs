@@ -66,8 +66,13 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(source: &Source) -> Self {
-        let programme = compile(source, 1, 0).expect("a good programme");
-        let mut world = Self { programmes: Programmes::new(vec![Arc::new(programme)]), member: Member::default(), records: Vec::new(), now: NOON };
+        Self::of(&[(source, 0)])
+    }
+
+    /// With several versions, each from its time on.
+    pub(super) fn of(versions: &[(&Source, Millis)]) -> Self {
+        let compiled = (1..).zip(versions).map(|(number, (source, since))| Arc::new(compile(source, number, *since).expect("a good programme")));
+        let mut world = Self { programmes: Programmes::new(compiled.collect()), member: Member::default(), records: Vec::new(), now: NOON };
         world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
         world
     }

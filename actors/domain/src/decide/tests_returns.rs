@@ -451,3 +451,65 @@ fn rule_17_keys_of_a_sale_must_not_contradict_each_other() {
     assert_eq!(world.does(3, Ask::Return(Box::new(off))).map(drop), Err(Code::Clock));
     world.does(4, Ask::Return(Box::new(asked(Keys { natural: Some(natural), ..Keys::default() })))).expect("back");
 }
+
+/// A bonus of 50 for the basket; lines of category `sent` wait for their delivery.
+fn with_deliveries() -> crate::compile::Source {
+    let mut programme = source();
+    programme.wallets[0].expiry = None;
+    programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme
+}
+
+#[test]
+fn rule_08_a_claim_on_another_lines_pending_points_does_not_unlock_the_bonus() {
+    let mut world = World::new(&with_deliveries());
+    world.buys("1", basket(NOON, vec![line("a", "", 1_000), line("b", "sent", 1_000)], Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    assert_eq!((world.figures().available, world.figures().pending), (10, 60));
+    // Pending points go first: those of b, which is still to come.
+    assert_eq!(world.gives(2, sale, vec![one("a")]).map(|back| back.claimed()), Ok(10));
+    assert_eq!((world.figures().available, world.figures().pending), (10, 50));
+    world.does(3, Ask::Deliver { sale, lines: vec!["b".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (60, 0));
+    // A price adjustment takes a line's points and not the line.
+    world.buys("2", basket(NOON, vec![line("a", "sent", 1_000)], Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    world.gives(4, sale, vec![LineBack { line: "a".into(), quantity: None, amount: Some(950) }]).expect("adjusted");
+    assert_eq!((world.figures().available, world.figures().pending), (60, 50));
+}
+
+#[test]
+fn rule_08_a_line_that_a_cap_cut_to_nothing_still_waits() {
+    let mut programme = with_deliveries();
+    programme.bonuses.clear();
+    programme.wallets[0].caps.purchase = Some(100);
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("a", "sent", 10_000), line("b", "sent", 10_000)], Vec::new())).expect("sold");
+    let sale = world.member.seq;
+    assert_eq!(world.gives(2, sale, vec![one("a")]).map(|back| back.claimed()), Ok(0));
+    assert_eq!((world.figures().available, world.figures().pending), (0, 100));
+    world.does(3, Ask::Deliver { sale, lines: vec!["b".into()] }).expect("delivered");
+    assert_eq!((world.figures().available, world.figures().pending), (100, 0));
+}
+
+#[test]
+fn rule_14_points_that_expire_as_they_come_meet_debt_first() {
+    let mut world = World::new(&source());
+    world.does(2, Ask::Adjust { wallet: 0, points: -50, reason: "test".into(), allow_debt: true, write_off: false }).expect("debt");
+    world.buys("late", basket(NOON - 100 * DAY_MS, vec![line("a", "", 10_000)], Vec::new())).expect("sold");
+    assert_eq!((world.figures().available, world.figures().debt), (0, 0));
+}
+
+#[test]
+fn rule_12_a_hold_that_ended_is_taken_again_once() {
+    let mut world = World::new(&source());
+    world.does(2, Ask::Adjust { wallet: 0, points: 300, reason: "test".into(), allow_debt: false, write_off: false }).expect("given");
+    world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None }).expect("held");
+    let hold = Some(world.member.seq);
+    world.now += DAY_MS;
+    let pays = || crate::basket::Tender { hold, ..points(100) };
+    let twice = basket(world.now, vec![line("a", "", 1_000)], vec![pays(), pays()]);
+    assert_eq!(world.buys("1", twice).map(drop), Err(Code::HoldExpired));
+    assert!(world.buys("2", basket(world.now, vec![line("a", "", 1_000)], vec![pays()])).is_ok());
+}

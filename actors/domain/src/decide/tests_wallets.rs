@@ -164,3 +164,29 @@ fn rule_06_the_index_finds_what_matches_and_little_else() {
     assert_eq!(compiled.index.multipliers.candidates(&bought), all);
     assert_eq!(all.len(), 4);
 }
+
+#[test]
+fn rule_02_a_late_sale_does_not_move_a_wallet_that_came_after_it() {
+    let mut old = source();
+    old.wallets[0].expiry.iter_mut().for_each(|rule| (rule.rolling, rule.months) = (true, 24));
+    let mut new = two_wallets();
+    new.wallets[1].expiry = Some(crate::programme::ExpiryRule { rolling: false, ..old.wallets[0].expiry.expect("it expires") });
+    let mut world = World::of(&[(&old, 0), (&new, NOON - DAY_MS)]);
+    world.does(2, Ask::Adjust { wallet: 1, points: 500, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+    let before = world.member.wallets[1].clone();
+    let record = world.buys("late", basket(NOON - 2 * DAY_MS, vec![line("a", "fruit", 1_000)], Vec::new())).expect("sold");
+    assert_eq!((world.member.wallets[1].live.clone(), record.after.len()), (before.live, 1));
+}
+
+#[test]
+fn rule_21_spend_in_another_currency_counts_at_its_rate() {
+    let mut programme = source();
+    programme.metric = crate::compile::MetricSource::Spend(Some(currency("USD")));
+    programme.levels[1].threshold = 25_000;
+    programme.exchange = vec![ExchangeSource { from: currency("EUR"), to: currency("USD"), rate: decimal("1.25"), since: Moment::At(0) }];
+    let mut world = World::new(&programme);
+    world.buys("1", in_currency("EUR", 20_000, NOON)).expect("sold");
+    assert_eq!(world.member.tier.level, 1);
+    world.gives(2, world.member.seq, Vec::new()).expect("back");
+    assert_eq!((world.member.tier.level, world.member.tier.metric[0].1), (0, 0));
+}

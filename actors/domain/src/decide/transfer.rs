@@ -27,8 +27,16 @@ pub(super) fn transfer(draft: &mut Draft<'_>, from: u8, to: u8, points: i64) -> 
         return Err(Rejection::new(Code::Invalid, "/points", "so few points come to none in the other wallet; give more"));
     }
     let lots = draft.wallet(from).take(points);
-    let weights: Vec<i64> = lots.iter().map(|(_, part)| *part).collect();
-    for ((lot, part), share) in lots.into_iter().zip(crate::number::split(received, &weights)) {
+    // Rule 1: the floor of each exact share, what is left one each to the largest fractions.
+    let exact = |part: i64| i128::from(part) * i128::from(num);
+    let mut shares: Vec<i64> = lots.iter().map(|(_, part)| i64::try_from(exact(*part) / i128::from(den)).unwrap_or(0)).collect();
+    let mut order: Vec<usize> = (0..lots.len()).collect();
+    order.sort_by_key(|place| std::cmp::Reverse(exact(lots[*place].1) % i128::from(den)));
+    let rest = usize::try_from(received - shares.iter().sum::<i64>()).unwrap_or(0);
+    for place in order.into_iter().take(rest) {
+        shares[place] += 1;
+    }
+    for ((lot, part), share) in lots.into_iter().zip(shares) {
         draft.moves(from, Movement::Sent { lot: lot.id, points: part });
         if share > 0 {
             let new = draft.new_lot();

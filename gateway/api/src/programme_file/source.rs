@@ -26,7 +26,7 @@ impl When {
             min_quantity: self.min_quantity,
             hours: Vec::new(),
             tenders: self.tenders,
-            region_stores: None,
+            regions: Vec::new(),
             first_purchase: self.first_purchase,
             bundle: self.bundle,
         };
