@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tessera_cluster::{Behaviour, Clock, Decision, Needs};
 use tessera_domain::command::Command;
 use tessera_domain::decide::{self, Context};
+use tessera_domain::goals::Progress;
 use tessera_domain::keys::KeyIndex;
 use tessera_domain::member::{Member, View};
 use tessera_domain::record::{HoldEnd, Record};
@@ -36,6 +37,8 @@ pub enum Query {
     View,
     /// Whether the member holds an alias now.
     Holds { kind: Text, hash: u128 },
+    /// How far it has come with quests and achievements.
+    Goals,
     /// Lots and holds as of now, and how a hold ended that is not among them.
     Wallets { hold: Option<u64> },
 }
@@ -52,6 +55,8 @@ pub enum Answer {
     Quote(Result<Arc<Record>, Rejection>),
     /// As of now; `None`: there is no such member.
     View(Option<View>),
+    /// `None`: there is no such member.
+    Goals(Option<Vec<Progress>>),
     /// As of now; `None`: there is no such member.
     Wallets(Option<Vec<Wallet>>, Option<HoldEnd>),
 }
@@ -110,6 +115,7 @@ impl Behaviour for MemberBehaviour {
         match query {
             Query::View => Answer::View(self.view(state)),
             Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
+            Query::Goals => Answer::Goals(state.exists().then(|| state.goals.clone())),
             Query::Wallets { hold } => {
                 let programmes = self.board.programmes();
                 let context = Context { now: self.clock.now(), programmes: &programmes };

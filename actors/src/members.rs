@@ -6,6 +6,7 @@ use std::time::Instant;
 use tessera_cluster::{Clock, Failure, Limits, Ownership, Region, Reply, Subscription};
 use tessera_domain::command::{Ask, Command};
 use tessera_domain::decide::{self, Context};
+use tessera_domain::goals::Progress;
 use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
 use tessera_domain::programme::UnknownAlias;
@@ -275,6 +276,18 @@ impl Members {
     pub async fn wallets(&self, member: MemberId, hold: Option<u64>, deadline: Instant) -> Result<(Vec<Wallet>, Option<HoldEnd>), Miss> {
         match self.region.query(member_key(member), Query::Wallets { hold }, deadline).await {
             Ok(Answer::Wallets(Some(wallets), ended)) => Ok((wallets, ended)),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
+        }
+    }
+
+    /// How far a member has come with quests and achievements.
+    ///
+    /// # Errors
+    /// `unknown_member`, or a failure.
+    pub async fn goals(&self, member: MemberId, deadline: Instant) -> Result<Vec<Progress>, Miss> {
+        match self.region.query(member_key(member), Query::Goals, deadline).await {
+            Ok(Answer::Goals(Some(goals))) => Ok(goals),
             Ok(_) => Err(unknown_member()),
             Err(failure) => Err(Miss::Failure(failure)),
         }

@@ -18,7 +18,7 @@ use crate::{routes, stream};
 #[openapi(
     info(title = "Tessera", description = "A retailer's loyalty programme: earn and spend points, follow a member. Amounts are integers in minor units; points are in the wallet's smallest unit."),
     paths(
-        members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::statement, members::add_alias,
+        members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, healthz, readyz,
@@ -41,7 +41,7 @@ fn readyz() {}
 fn refusals(id: &str) -> &'static [&'static str] {
     match id {
         "healthz" | "readyz" => &[],
-        "member" | "tier" | "lots" | "holds" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
+        "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
         "events" | "statement" => &["404", "422"],
         "programme" | "programmeVersions" => &["503"],
         "programmeVersion" => &["404"],

@@ -31,9 +31,9 @@ pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
 
 async fn route(method: &Method, path: &str, call: &Call) -> Answer {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    let (get, post, put, delete) = (method == Method::GET, method == Method::POST, method == Method::PUT, method == Method::DELETE);
+    let [get, post, put, delete, patch] = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH].map(|of| *method == of);
     let id = call.request_id.as_str();
-    if (post || put) && !call.body.is_empty() && !is_json(&call.headers) {
+    if (post || put || patch) && !call.body.is_empty() && !is_json(&call.headers) {
         return handlers::wrong_type(id);
     }
     let outcome = match parts.as_slice() {
@@ -46,6 +46,9 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "members", "lookup"] if post => members::look_up(call).await,
         ["v1", "members", "lookup"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "members", member] if get => members::member(call, member).await,
+        ["v1", "members", member] if patch => members::update(call, member).await,
+        ["v1", "members", member, "quests"] if get => members::quests(call, member).await,
+        ["v1", "members", member, "achievements"] if get => members::achievements(call, member).await,
         ["v1", "members", member, "tier"] if get => members::tier(call, member).await,
         ["v1", "members", member, "lots"] if get => members::lots(call, member).await,
         ["v1", "members", member, "holds"] if get => members::holds(call, member).await,
@@ -78,9 +81,9 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
-        | ["v1", "members" | "purchases" | "holds" | "redemptions", _]
+        | ["v1", "purchases" | "holds" | "redemptions", _]
         | ["v1", "programme", "versions", ..]
-        | ["v1", "members", _, "tier" | "lots" | "holds" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
+        | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
         ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
@@ -88,6 +91,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "programme"] => return handlers::method_not_allowed(id, "GET, PUT"),
+        ["v1", "members", _] => return handlers::method_not_allowed(id, "GET, PATCH"),
         ["v1", "members", _, "aliases", _] => return handlers::method_not_allowed(id, "DELETE"),
         _ => return handlers::not_found(id),
     };

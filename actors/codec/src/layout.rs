@@ -10,15 +10,17 @@ use bincode::error::{DecodeError, EncodeError};
 use smallvec::SmallVec;
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
-use tessera_domain::ids::LotId;
+use tessera_domain::goals::{Given, Part, Progress, StepState};
+use tessera_domain::ids::{GoalKey, LotId};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Holding, Member};
 use tessera_domain::number::{Currency, Decimal, Ratio};
+use tessera_domain::profile::{Birthday, Change, Found, Profile};
 use tessera_domain::record::{
     Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
-use tessera_domain::tier::Tier;
+use tessera_domain::tier::{Grant, Tier};
 use tessera_domain::time::Day;
 use tessera_domain::versions::{self, Origin, Save, VersionRecord};
 use tessera_domain::wallet::{Hold, Lot, Wallet};
@@ -40,6 +42,11 @@ frozen_struct!(Day { 0 });
 frozen_struct!(Decimal { 0 });
 frozen_struct!(Ratio { num, den });
 frozen_struct!(LotId { seq, n });
+frozen_struct!(GoalKey { 0 });
+frozen_struct!(Part { goal, step, amount });
+frozen_struct!(Birthday { 0 });
+frozen_struct!(Found { tier, first, day, birthday, segments });
+frozen_struct!(Change { zone, birthday, segments });
 frozen_struct!(Figures { available, pending, held, debt });
 frozen_struct!(Alias { kind, hash, tail });
 frozen_struct!(NaturalKey { source, store, till, business_date, sequence });
@@ -54,14 +61,14 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, tier, first, tier_period, day, awards, shares, converted, metric, standing, exchanged, notices,
+    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
 frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });
 frozen_struct!(Left { wallet, kept, restored });
-frozen_struct!(SaleLeft { lines, wallets, metric });
+frozen_struct!(SaleLeft { lines, wallets, metric, parts });
 frozen_struct!(Claim { wallet, claimed, restored, unmet });
 frozen_struct!(Taken { wallet, claimed, taken });
 frozen_struct!(Back { sale, lines, wallets, left });
@@ -94,6 +101,7 @@ frozen_enum!(Body {
     12 => AliasAdded { alias },
     13 => AliasRemoved { kind, hash },
     14 => Transferred { from, to, points, received },
+    15 => Updated { 0: change },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -102,6 +110,13 @@ frozen_enum!(Event {
     4 => Visit { day, store, count },
     5 => TierChanged { from, to, at, why },
     6 => TierReviewed { period },
+    7 => TierGranted { level, since, until },
+    8 => TierGrantEnded { level, since, at },
+    9 => Progressed { goal, step, on, amount, after },
+    10 => Reached { goal, times },
+    11 => Rewarded { goal, wallet, lot, times, each },
+    12 => RewardedTier { goal, level, since, times },
+    13 => RewardTaken { goal, lot, times },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -120,8 +135,8 @@ frozen_enum!(Movement {
     14 => DebtRepaid { lot, points },
     15 => RepaymentUndone { lot, points },
     16 => DebtWrittenOff { points },
-    17 => OwedRaised { sale, points },
-    18 => OwedMet { sale, lot, points },
+    17 => OwedRaised { of, points },
+    18 => OwedMet { of, lot, points },
     19 => AdjustedDown { lot, points },
     20 => ExpiryMoved { expires_at },
     21 => Lapsed { lot, points },
@@ -141,7 +156,12 @@ frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired });
 frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, figures });
-frozen_struct!(Tier { level, history, metric, visits, reviewed, enrolled });
+frozen_struct!(Grant { level, since, until, ended });
+frozen_struct!(Tier { level, history, metric, visits, grants, reviewed, enrolled });
+frozen_struct!(StepState { sum, days });
+frozen_struct!(Given { lot, wallet, times, each, tier });
+frozen_struct!(Progress { key, steps, reached, rewards, at });
+frozen_struct!(Profile { zone, birthday, segments });
 
 /// How many sealed pages stand beside a core page, and how many were dropped before them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,6 +189,8 @@ impl Wire for Member {
         self.ended_holds.put(to)?;
         self.returned.put(to)?;
         self.reversed.put(to)?;
+        self.goals.put(to)?;
+        self.profile.put(to)?;
         self.tidied_at.put(to)?;
         for index in [&self.keys, &self.headers] {
             index.open.put(to)?;
@@ -202,6 +224,8 @@ impl Wire for Core {
             ended_holds: Vec::get(from)?,
             returned: Vec::get(from)?,
             reversed: Vec::get(from)?,
+            goals: Vec::get(from)?,
+            profile: Profile::get(from)?,
             tidied_at: i64::get(from)?,
             ..Member::default()
         };

@@ -12,10 +12,12 @@ use tessera_codec::{decode_core, decode_page, decode_record, decode_version, enc
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
-use tessera_domain::ids::LotId;
+use tessera_domain::goals::Part;
+use tessera_domain::ids::{GoalKey, LotId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
 use tessera_domain::number::{Decimal, Ratio};
+use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
     Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
@@ -74,7 +76,7 @@ fn basket() -> Basket {
 }
 
 fn back() -> Back {
-    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], wallets: smallvec![Left { wallet: 0, kept: 3, restored: 2 }, Left { wallet: 1, kept: 0, restored: 0 }], metric: 3 };
+    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], wallets: smallvec![Left { wallet: 0, kept: 3, restored: 2 }, Left { wallet: 1, kept: 0, restored: 0 }], metric: 3, parts: smallvec![Part { goal: 0, step: 1, amount: 40 }] };
     Back { sale: 5, lines: vec![(0, 39, Decimal(750_000))], wallets: smallvec![Claim { wallet: 0, claimed: 4, restored: 2, unmet: 1 }, Claim { wallet: 1, claimed: 0, restored: 0, unmet: 0 }], left }
 }
 
@@ -85,8 +87,7 @@ fn sale() -> Sale {
         keys: keys(),
         alias: Some(("card".into(), u128::MAX)),
         programme: 7,
-        tier: 1,
-        first: true,
+        found: Found { tier: 1, first: true, day: Day(20_601), birthday: Birthday(5), segments: smallvec![0, 2] },
         tier_period: Day(20_454),
         day: Day(20_600),
         awards: vec![
@@ -102,6 +103,7 @@ fn sale() -> Sale {
         ],
         converted: smallvec![("EUR".parse().expect("a currency"), Ratio::new(27, 25))],
         metric: 55,
+        parts: smallvec![Part { goal: 0, step: 1, amount: 79 }, Part { goal: 2, step: 0, amount: 1 }],
         standing: Standing { metric: 1_055, until: Day(20_818) },
         exchanged: vec![back()],
         notices: [Notice::TendersDiffer, Notice::UnknownStore].into_iter().collect(),
@@ -129,8 +131,9 @@ fn events() -> Vec<Event> {
         Movement::DebtRepaid { lot: lot(3, 0), points: 4 },
         Movement::RepaymentUndone { lot: lot(3, 0), points: 4 },
         Movement::DebtWrittenOff { points: 4 },
-        Movement::OwedRaised { sale: 5, points: 4 },
-        Movement::OwedMet { sale: 5, lot: lot(3, 0), points: 4 },
+        Movement::OwedRaised { of: LotId::sale(5), points: 4 },
+        Movement::OwedMet { of: LotId::sale(5), lot: lot(3, 0), points: 4 },
+        Movement::OwedRaised { of: lot(5, 1 << 15), points: 4 },
         Movement::AdjustedDown { lot: lot(3, 0), points: 4 },
         Movement::ExpiryMoved { expires_at },
         Movement::Lapsed { lot: lot(3, 1), points: 4 },
@@ -145,6 +148,15 @@ fn events() -> Vec<Event> {
         Event::Metric { period: Day(20_454), amount: -4 },
         Event::Visit { day: Day(20_600), store: 99, count: -1 },
         Event::TierReviewed { period: Day(20_454) },
+        Event::TierGranted { level: 1, since: AT, until: AT + 1_000_000 },
+        Event::TierGranted { level: 1, since: AT + 1, until: AT + 1_000_000 },
+        Event::TierGrantEnded { level: 1, since: AT, at: AT + 10 },
+        Event::Progressed { goal: GoalKey(6), step: 1, on: None, amount: 79, after: 500 },
+        Event::Progressed { goal: GoalKey(7), step: 0, on: Some((Day(20_600), 99)), amount: 1, after: 3 },
+        Event::Reached { goal: GoalKey(6), times: 2 },
+        Event::Rewarded { goal: GoalKey(6), wallet: 1, lot: lot(9, 1 << 15), times: 2, each: 50 },
+        Event::RewardedTier { goal: GoalKey(7), level: 1, since: AT, times: 1 },
+        Event::RewardTaken { goal: GoalKey(6), lot: lot(9, 1 << 15), times: 1 },
     ]);
     all.extend([TierWhy::Reached, TierWhy::PeriodEnded, TierWhy::Withdrawn].map(|why| Event::TierChanged { from: 0, to: 1, at: AT, why }));
     all
@@ -177,6 +189,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("reversed", Body::Reversed { wallet: 0, redemption: 8, points: 20 }),
         ("transferred", Body::Transferred { from: 0, to: 1, points: 10, received: 499 }),
         ("alias_added", Body::AliasAdded { alias }),
+        ("updated", Body::Updated(Box::new(Change { zone: Some("Europe/Berlin".into()), birthday: Some(Some((2, 29))), segments: Some(vec!["vip".into()]) }))),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
     let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];

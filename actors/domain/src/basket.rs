@@ -142,7 +142,7 @@ impl Worth {
     /// Whether something sold is there (rule 21: a visit).
     #[must_use]
     pub fn keeps_something(&self) -> bool {
-        self.lines.iter().any(|line| line.sold && (line.net > 0 || line.quantity.0 > 0))
+        self.lines.iter().any(LineWorth::is_kept)
     }
 
     /// Σ minor units paid in points.
@@ -290,6 +290,12 @@ impl Basket {
 }
 
 impl LineWorth {
+    /// Sold, and something of it has not come back.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.sold && (self.net > 0 || self.quantity.0 > 0)
+    }
+
     fn of(line: &Line) -> Self {
         let sold = !line.voided && line.kind != LineKind::Return;
         Self { net: if sold { line.amount - line.discount } else { 0 }, tax: if sold { line.tax } else { 0 }, quantity: line.quantity, sold }

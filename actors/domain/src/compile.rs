@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use crate::Text;
+use crate::goals::{Goal, GoalKind, Measure, Reward, Step, key as goal_key};
 use crate::number::{Decimal, Ratio};
 use crate::programme::{
-    BaseRule, Bonus, Clawback, ExchangeRate, ExpiryRule, HoldRules, Index, Level, Metric, Multiplier, PendingRule, Programme, Sentence, TierPeriod, TierRules, TransferRate, UnknownAlias,
+    BaseRule, Bonus, Clawback, ExchangeRate, ExpiryRule, HoldRules, Index, Level, Metric, Multiplier, PendingRule, Programme, Programmes, Sentence, TierPeriod, TierRules, TransferRate, UnknownAlias,
     UnlockRule, WalletRules,
 };
 use crate::rules::{Condition, RuleIndex};
@@ -30,6 +31,7 @@ pub struct Source {
     pub rates: Vec<RateSource>,
     pub multipliers: Vec<MultiplierSource>,
     pub bonuses: Vec<BonusSource>,
+    pub goals: Vec<GoalSource>,
     pub metric: MetricSource,
     pub period: TierPeriod,
     pub levels: Vec<Level>,
@@ -120,12 +122,48 @@ pub struct BonusSource {
     pub text: Sentence,
 }
 
+/// A quest or achievement as written.
+#[derive(Clone, Debug)]
+pub struct GoalSource {
+    pub kind: GoalKind,
+    pub id: Text,
+    pub name: Sentence,
+    pub from: Option<crate::time::Moment>,
+    pub until: Option<crate::time::Moment>,
+    pub steps: Vec<StepSource>,
+    pub repeatable: bool,
+    pub keep: bool,
+    pub reward: RewardSource,
+    pub text: Sentence,
+}
+
+/// A step as written.
+#[derive(Clone, Debug)]
+pub struct StepSource {
+    /// `None`: not exactly one was written.
+    pub measure: Option<(Measure, i64)>,
+    pub when: ConditionSource,
+}
+
+/// A reward as written.
+#[derive(Clone, Debug)]
+pub enum RewardSource {
+    None,
+    /// Of a wallet; empty = the first.
+    Points(Text, i64),
+    /// A tier, for so many days.
+    Tier(Text, i32),
+    /// Neither the one nor the other, or both.
+    Unclear,
+}
+
 /// Conditions as written: tiers and regions by id.
 #[derive(Clone, Debug, Default)]
 pub struct ConditionSource {
     pub when: Condition,
     pub tiers: Vec<Text>,
     pub regions: Vec<Text>,
+    pub segments: Vec<Text>,
     /// From and to, as `HH:MM`.
     pub hours: Vec<(Text, Text)>,
 }
@@ -153,6 +191,13 @@ impl Findings {
             self.say(path, text);
         }
     }
+}
+
+/// What the names in conditions are looked up in.
+struct Names<'a> {
+    source: &'a Source,
+    zone: &'a TimeZone,
+    segments: Vec<Text>,
 }
 
 /// Checks the whole and compiles it.
@@ -188,6 +233,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         let zone = read_zone(&mut findings, &format!("stores.{}", key(store)), name);
         stores.insert(store.clone(), zone);
     }
+    let names = Names { source, zone: &zone, segments: segments(source) };
     let wallets = &source.wallets;
     wallet_rules(&mut findings, wallets);
     let transfers = transfers(&mut findings, source);
@@ -206,19 +252,19 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     let earn = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
-        let when = condition(f, at, &rule.when, source, &zone);
+        let when = condition(f, at, &rule.when, &names);
         BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: sentence(f, at, &rule.text) }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
-        let when = condition(f, at, &rule.when, source, &zone);
+        let when = condition(f, at, &rule.when, &names);
         Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: sentence(f, at, &rule.text) }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
-        let when = condition(f, at, &rule.when, source, &zone);
+        let when = condition(f, at, &rule.when, &names);
         Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: sentence(f, at, &rule.text) }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
@@ -226,11 +272,12 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         if let Some(UnlockRule::Days(days)) = rule.unlock {
             f.unless((1..=3_660).contains(&days), format!("{at}.unlock.days"), "between 1 and 3660");
         }
-        let when = condition(f, at, &rule.when, source, &zone);
+        let when = condition(f, at, &rule.when, &names);
         let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
         f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
         PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock.unwrap_or(UnlockRule::Delivered), when }
     });
+    let goals = goals(&mut findings, &names);
     findings.unless(!source.aliases.is_empty(), "aliases", "name at least one type of alias, such as card");
     let holds = source.holds;
     findings.unless(holds.ttl_ms >= 1_000 && holds.ttl_ms <= holds.max_ttl_ms, "holds.ttl_seconds", "at least 1 and at most max_ttl_seconds");
@@ -239,6 +286,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     if !findings.0.is_empty() {
         return Err(findings.0);
     }
+    let segments = names.segments;
     let mut programme = Programme {
         version,
         serves_from,
@@ -256,6 +304,8 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         multipliers,
         bonuses,
         index: Index::default(),
+        goals,
+        segments,
         tiers: TierRules { metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
         aliases: source.aliases.clone(),
         holds,
@@ -267,6 +317,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     programme.multipliers.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.pending.sort_by(|a, b| (b.priority, &a.id).cmp(&(a.priority, &b.id)));
     programme.bonuses.sort_by(|a, b| a.id.cmp(&b.id));
+    programme.goals.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
     programme.index = Index {
         earn: RuleIndex::new(programme.earn.iter().map(|rule| &rule.when)),
         multipliers: RuleIndex::new(programme.multipliers.iter().map(|rule| &rule.when)),
@@ -276,8 +327,9 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
 }
 
 /// Why a programme may not follow another: members hold tiers and wallets by their places, so what stands there must stay.
+/// `all`: every version so far; a quest that was left out for a while is still the same one.
 #[must_use]
-pub fn may_follow(before: &Programme, after: &Programme) -> Vec<Finding> {
+pub fn may_follow(before: &Programme, all: &Programmes, after: &Programme) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     let levels = before.tiers.levels.iter().zip(after.tiers.levels.iter().map(Some).chain(std::iter::repeat(None)));
     for (place, (level, now)) in levels.enumerate() {
@@ -289,7 +341,20 @@ pub fn may_follow(before: &Programme, after: &Programme) -> Vec<Finding> {
         let text = format!("{:?} with {} decimals stood here, and members hold it by its place; keep what was there and add wallets at the end", wallet.id, wallet.decimals);
         findings.unless(now.is_some_and(|now| now.id == wallet.id && now.decimals == wallet.decimals), format!("wallet.{place}.id"), &text);
     }
+    for goal in &after.goals {
+        if let Some(was) = all.newest_first().find_map(|version| version.goals.iter().find(|was| was.key == goal.key)) {
+            let text = "members have come some way with this one: its steps, its window, and whether it is repeatable stay as they are; give what is different an id of its own";
+            let kind = if goal.kind == GoalKind::Quest { "quest" } else { "achievement" };
+            findings.unless(same_way(was, goal), format!("{kind}.{}", key(&goal.id)), text);
+        }
+    }
     findings.0
+}
+
+/// Whether what a member has done for one goal counts for the other.
+fn same_way(a: &Goal, b: &Goal) -> bool {
+    let step = |step: &Step| (step.measure, step.goal);
+    a.repeatable == b.repeatable && a.keep == b.keep && a.from == b.from && a.until == b.until && a.steps.iter().map(step).eq(b.steps.iter().map(step))
 }
 
 /// What in a good programme may surprise its owner: where adding goods lowers an award, a return in steps may leave less
@@ -323,6 +388,8 @@ fn counts(findings: &mut Findings, source: &Source) {
         ("multiplier", source.multipliers.len(), MAX_RULES),
         ("bonus", source.bonuses.len(), MAX_RULES),
         ("pending", source.pending.len(), 1_000),
+        ("quest", source.goals.iter().filter(|goal| goal.kind == GoalKind::Quest).count(), MAX_GOALS),
+        ("achievement", source.goals.iter().filter(|goal| goal.kind == GoalKind::Achievement).count(), MAX_GOALS),
         ("transfer", source.transfers.len(), MAX_WALLETS * MAX_WALLETS),
         ("exchange", source.exchange.len(), 1_000),
         ("excluded_categories", source.excluded.len(), 1_000),
@@ -490,7 +557,8 @@ fn minutes(text: &str) -> Option<u16> {
     Some(hours * 60 + minutes).filter(|all| minutes < 60 && *all <= 1_440)
 }
 
-fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, source: &Source, zone: &TimeZone) -> Condition {
+fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, names: &Names<'_>) -> Condition {
+    let (source, zone) = (names.source, names.zone);
     let at = &format!("{at}.when");
     let mut when = written.when.clone();
     for (place, (from, to)) in written.hours.iter().enumerate() {
@@ -506,6 +574,11 @@ fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, sourc
         }
     }
     findings.unless(when.bundle.iter().all(|group| !group.is_empty()), format!("{at}.bundle"), "each group of a bundle names at least one product");
+    for id in &written.segments {
+        let place = names.segments.binary_search(id).ok().and_then(|place| u16::try_from(place).ok());
+        when.segments.extend(place);
+        findings.unless(!id.is_empty() && id.len() <= 64, format!("{at}.segments"), "a segment's id has 1 to 64 bytes");
+    }
     for id in &written.tiers {
         match source.levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok()) {
             Some(place) => when.tiers.push(place),
@@ -518,4 +591,89 @@ fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, sourc
     findings.unless(when.min_spend.is_none_or(|(_, least)| least > 0), format!("{at}.min_spend"), "above 0, in minor units; leave it out for none");
     findings.unless(when.min_quantity.is_none_or(|least| least > 0), format!("{at}.min_quantity"), "above 0; leave it out for none");
     when
+}
+
+/// Most quests, and most achievements.
+const MAX_GOALS: usize = 200;
+/// Most steps of a quest.
+const MAX_STEPS: usize = 20;
+/// Longest streak, in days or weeks: progress is kept day by day for some two years.
+const MAX_STREAK: i64 = 366;
+
+/// All segments that conditions name, in order: a sale records which of them its member was in.
+fn segments(source: &Source) -> Vec<Text> {
+    let rules = source.rates.iter().map(|rule| &rule.when).chain(source.multipliers.iter().map(|rule| &rule.when)).chain(source.bonuses.iter().map(|rule| &rule.when));
+    let others = source.pending.iter().map(|rule| &rule.when).chain(source.goals.iter().flat_map(|goal| &goal.steps).map(|step| &step.when));
+    let all: std::collections::BTreeSet<Text> = rules.chain(others).flat_map(|when| when.segments.iter().cloned()).collect();
+    all.into_iter().collect()
+}
+
+fn goals(findings: &mut Findings, names: &Names<'_>) -> Vec<Goal> {
+    let (source, zone) = (names.source, names.zone);
+    let mut goals: Vec<Goal> = Vec::with_capacity(source.goals.len());
+    let mut places = [0; 2];
+    for written in &source.goals {
+        let (kind, place) = match written.kind {
+            GoalKind::Quest => ("quest", &mut places[0]),
+            GoalKind::Achievement => ("achievement", &mut places[1]),
+        };
+        let at = &format!("{kind}.{place}");
+        *place += 1;
+        findings.unless(!written.id.is_empty() && written.id.len() <= 64, format!("{at}.id"), "an id has 1 to 64 bytes");
+        let key = goal_key(written.kind, &written.id);
+        findings.unless(goals.iter().all(|other| other.key != key), format!("{at}.id"), "another one has this id");
+        if let (Some(from), Some(until)) = (written.from, written.until) {
+            findings.unless(from.start(zone) < until.end(zone), format!("{at}.until"), "a window ends after it begins");
+        }
+        findings.unless((1..=MAX_STEPS).contains(&written.steps.len()), format!("{at}.step"), "1 to 20 steps");
+        let steps: Vec<Step> = written.steps.iter().enumerate().map(|(number, step)| self::step(findings, &format!("{at}.step.{number}"), step, written, names)).collect();
+        let streak = steps.iter().any(|step| matches!(step.measure, Measure::Days | Measure::Weeks));
+        findings.unless(written.keep || !streak, format!("{at}.keep"), "an achievement for a streak is kept: single days are forgotten in the end");
+        let reward = match &written.reward {
+            RewardSource::None => None,
+            RewardSource::Points(id, points) => {
+                findings.unless((1..=1_000_000_000).contains(points), format!("{at}.reward.points"), "a reward gives 1 to 1000000000");
+                Some(Reward::Points { wallet: wallet(findings, &format!("{at}.reward.wallet"), id, &source.wallets), points: *points })
+            }
+            RewardSource::Tier(id, days) => {
+                findings.unless((1..=3_660).contains(days), format!("{at}.reward.days"), "between 1 and 3660");
+                let level = source.levels.iter().position(|level| level.id == *id).and_then(|place| u8::try_from(place).ok());
+                findings.unless(level.is_some(), format!("{at}.reward.tier"), "there is no such tier; the tiers are in [[tiers.level]]");
+                Some(Reward::Tier { level: level.unwrap_or(0), days: *days })
+            }
+            RewardSource::Unclear => {
+                findings.say(format!("{at}.reward"), "either points (and a wallet), or a tier and days");
+                None
+            }
+        };
+        goals.push(Goal {
+            id: written.id.clone(),
+            key,
+            kind: written.kind,
+            name: sentence(findings, &format!("{at}.name"), &written.name),
+            from: written.from,
+            until: written.until,
+            steps,
+            repeatable: written.repeatable,
+            keep: written.keep,
+            reward,
+            text: sentence(findings, at, &written.text),
+        });
+    }
+    goals
+}
+
+fn step(findings: &mut Findings, at: &str, written: &StepSource, goal: &GoalSource, names: &Names<'_>) -> Step {
+    let mut when = condition(findings, at, &written.when, names);
+    let windowed = when.from.is_some() || when.until.is_some();
+    findings.unless(!windowed || (goal.from.is_none() && goal.until.is_none()), format!("{at}.when"), "the window is the quest's: write from and until there");
+    when.from = when.from.or(goal.from);
+    when.until = when.until.or(goal.until);
+    let Some((measure, figure)) = written.measure else {
+        findings.say(at, "one of spend, units, purchases, visits, days_in_a_row, weeks_in_a_row");
+        return Step { measure: Measure::Purchases, goal: 1, when };
+    };
+    let most = if matches!(measure, Measure::Days | Measure::Weeks) { MAX_STREAK } else { 1_000_000_000_000 };
+    findings.unless((1..=most).contains(&figure), at, &format!("the figure to come to is between 1 and {most}"));
+    Step { measure, goal: figure.max(1), when }
 }

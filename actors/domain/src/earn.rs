@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use self::deal::{Share, cap, deal};
 use crate::basket::{Basket, Paid, Worth};
 use crate::number::{Currency, Ratio, Wide, lcm, mul};
+use crate::profile::Found;
 use crate::programme::{BaseRule, Multiplier, Programme, Stacking, WalletRules};
 use crate::rules::{Condition, Head};
 use crate::{Code, Rejection};
@@ -82,10 +83,8 @@ impl Earned {
 /// What the sale found outside the basket; recorded with it, so that a return sees the same (rule 16).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
-    /// Tier held before the sale.
-    pub tier: u8,
-    /// Nothing was bought before it.
-    pub first: bool,
+    /// Of the member.
+    pub found: Found,
     /// By wallet: points that the member's cap of the period still had room for.
     pub rooms: SmallVec<[Option<i64>; 1]>,
 }
@@ -102,7 +101,7 @@ struct Candidates {
 /// # Errors
 /// `overflow` when a figure does not fit.
 pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts) -> Result<Earned, Rejection> {
-    let head = programme.head(basket, facts.tier, facts.first);
+    let head = programme.head(basket, &facts.found);
     let candidates = Candidates {
         earn: programme.index.earn.candidates(basket),
         multipliers: programme.index.multipliers.candidates(basket),
@@ -123,16 +122,18 @@ pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts
     Ok(earned)
 }
 
-struct Item {
-    place: usize,
-    base: i64,
-    units: i64,
+/// A line that earns by rule 5.
+pub(crate) struct Item {
+    pub(crate) place: usize,
+    /// Minor units, before points tenders.
+    pub(crate) base: i64,
+    pub(crate) units: i64,
     /// Not everything was paid in points.
     unpaid: bool,
 }
 
 /// The lines that earn by rule 5.
-fn items(programme: &Programme, wallet: &WalletRules, basket: &Basket, worth: &Worth) -> Vec<Item> {
+pub(crate) fn items(programme: &Programme, wallet: &WalletRules, basket: &Basket, worth: &Worth) -> Vec<Item> {
     let mut items = Vec::with_capacity(basket.lines.len());
     for (place, (line, line_worth)) in basket.lines.iter().zip(&worth.lines).enumerate() {
         if !line_worth.sold || !programme.earns(line) || line_worth.net == 0 {
@@ -208,7 +209,7 @@ impl<'a> Selling<'a> {
         let found = candidates.iter().filter_map(|number| Some((*number, rules.get(usize::from(*number))?)));
         let holds = |rule: &R| {
             let (wallet, when) = of(rule);
-            wallet == self.number && self.matches(when)
+            wallet == self.number && matches(self.programme, self.head, self.items, when)
         };
         found.filter(|(_, rule)| holds(rule)).collect()
     }
@@ -285,29 +286,6 @@ impl<'a> Selling<'a> {
         deal(self.wallet, &shares, &den)
     }
 
-    /// Head conditions and minimums: counts the lines that earn by rule 5, before points tenders, and of
-    /// them those that the condition's own categories or products name.
-    fn matches(&self, when: &Condition) -> bool {
-        if !when.head(self.head) {
-            return false;
-        }
-        if !when.has_minimum() {
-            return true;
-        }
-        let basket = self.head.basket;
-        let named = || self.items.iter().filter(|item| when.line(&basket.lines[item.place]));
-        let spent = when.min_spend.is_none_or(|(currency, least)| {
-            // In the rule's currency (rule 7), exactly; without a rate it is not met.
-            let sum: i128 = named().map(|item| i128::from(item.base)).sum();
-            let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
-            self.programme.exchange(basket.currency, currency, basket.occurred_at).is_some_and(|rate| {
-                sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency)
-            })
-        });
-        let sold = |skus: &Vec<crate::Text>| self.items.iter().any(|item| skus.contains(&basket.lines[item.place].sku));
-        spent && when.bundle.iter().all(sold) && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
-    }
-
     fn bonuses(&self, awards: &mut Vec<Award>) -> Option<()> {
         let bonuses = self.matching(&self.candidates.bonuses, &self.programme.bonuses, |rule| (rule.wallet, &rule.when));
         for (number, bonus) in bonuses {
@@ -327,6 +305,29 @@ impl<'a> Selling<'a> {
         }
         Some(())
     }
+}
+
+/// Head conditions and minimums: counts the lines that earn by rule 5, before points tenders, and of
+/// them those that the condition's own categories or products name.
+pub(crate) fn matches(programme: &Programme, head: &Head<'_>, items: &[Item], when: &Condition) -> bool {
+    if !when.head(head) {
+        return false;
+    }
+    if !when.has_minimum() {
+        return true;
+    }
+    let basket = head.basket;
+    let named = || items.iter().filter(|item| when.line(&basket.lines[item.place]));
+    let spent = when.min_spend.is_none_or(|(currency, least)| {
+        // In the rule's currency (rule 7), exactly; without a rate it is not met.
+        let sum: i128 = named().map(|item| i128::from(item.base)).sum();
+        let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
+        programme
+            .exchange(basket.currency, currency, basket.occurred_at)
+            .is_some_and(|rate| sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency))
+    });
+    let sold = |skus: &Vec<crate::Text>| items.iter().any(|item| skus.contains(&basket.lines[item.place].sku));
+    spent && when.bundle.iter().all(sold) && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
 }
 
 /// Of an exclusive group only the largest factor, ties by id.

@@ -12,8 +12,37 @@ pub struct MemberId(pub u128);
 pub struct LotId {
     /// Sequence number of the record.
     pub seq: u32,
-    /// Place among the lots of that record.
+    /// Place among the lots of that record; rewards are counted from [`REWARDS`].
     pub n: u16,
+}
+
+/// First place of a reward's lot.
+pub const REWARDS: u16 = 1 << 15;
+
+impl LotId {
+    /// The lots of a sale, or whatever else its record issued.
+    #[must_use]
+    pub fn sale(seq: u32) -> Self {
+        Self { seq, n: 0 }
+    }
+
+    /// What a claim on this lot is made on: the record's own lots have one origin, each reward is its own (rule 20).
+    #[must_use]
+    pub fn origin(self) -> Self {
+        if self.n < REWARDS { Self::sale(self.seq) } else { self }
+    }
+}
+
+/// A quest or achievement, by its id, whichever version it stands in. Stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct GoalKey(pub u64);
+
+impl GoalKey {
+    /// Whether it is an achievement.
+    #[must_use]
+    pub fn is_achievement(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// What a record of a member made.

@@ -12,6 +12,8 @@
 //! | [`versions`] | the history of a programme: who saved which version |
 //! | [`earn`] | base, multipliers, bonuses, caps, exact to the last fraction |
 //! | [`wallet`] | lots, holds, debt, `owed`: the fold of the events |
+//! | [`goals`] | quests and achievements: what a sale counts for them |
+//! | [`profile`] | a member's zone, birthday and segments, and what a sale found of them |
 //! | [`tier`], [`keys`] | the tier's metric and its periods; which request was answered by which record |
 //! | [`command`], [`record`], [`rejection`] | what is asked, what is appended, the closed list of noes |
 //! | [`member`] | the state of a member, its fold, its view |
@@ -22,10 +24,12 @@ pub mod command;
 pub mod compile;
 pub mod decide;
 pub mod earn;
+pub mod goals;
 pub mod ids;
 pub mod keys;
 pub mod member;
 pub mod number;
+pub mod profile;
 pub mod programme;
 pub mod record;
 pub mod rules;

@@ -2,7 +2,9 @@
 
 use smallvec::SmallVec;
 
+use crate::goals::{self, Progress};
 use crate::keys::{KeyIndex, KeyKind};
+use crate::profile::Profile;
 use crate::programme::Programme;
 use crate::record::{Alias, Back, Body, Event, Figures, HoldEnd, Movement, Record};
 use crate::tier::Tier;
@@ -45,6 +47,9 @@ pub struct Member {
     pub returned: Vec<(u32, u32)>,
     /// Redemptions that were reversed.
     pub reversed: Vec<u32>,
+    /// How far it has come with quests and achievements.
+    pub goals: Vec<Progress>,
+    pub profile: Profile,
     /// Last look for what can be let go of.
     pub tidied_at: Millis,
 }
@@ -95,10 +100,27 @@ impl Member {
         &mut self.wallets[place]
     }
 
+    fn progress_mut(&mut self, goal: crate::ids::GoalKey) -> &mut Progress {
+        let at = match self.goals.binary_search_by_key(&goal, |progress| progress.key) {
+            Ok(at) => at,
+            Err(at) => {
+                self.goals.insert(at, Progress { key: goal, ..Progress::default() });
+                at
+            }
+        };
+        &mut self.goals[at]
+    }
+
+    /// How far it has come with a goal.
+    #[must_use]
+    pub fn progress(&self, goal: crate::ids::GoalKey) -> Option<&Progress> {
+        self.goals.binary_search_by_key(&goal, |progress| progress.key).ok().map(|at| &self.goals[at])
+    }
+
     /// When something comes about by itself.
     #[must_use]
     pub fn next_due(&self, programme: &Programme) -> Millis {
-        self.wallets.iter().map(Wallet::next_due).min().unwrap_or(crate::time::NEVER).min(self.tier.next_review(&programme.tiers, &programme.zone))
+        self.wallets.iter().map(Wallet::next_due).min().unwrap_or(crate::time::NEVER).min(self.tier.next_review(&programme.tiers, &programme.zone)).min(self.tier.next_grant_end())
     }
 
     /// Which record says how a sale stands, if something came back of it.
@@ -172,10 +194,14 @@ impl Member {
                     held.until.get_or_insert(record.at);
                 }
             }
+            Body::Updated(change) => self.profile.apply(change),
             Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
         }
         for event in &record.events {
             self.tier.apply(event);
+            if let Some(goal) = goals::goal_of(event) {
+                self.progress_mut(goal).apply(event, record.at);
+            }
             match event {
                 Event::Points(wallet, movement) => {
                     let seq = self.seq;
@@ -188,12 +214,13 @@ impl Member {
                     Some((_, _, used)) => *used += points,
                     None => self.room.push((*wallet, *period, *points)),
                 },
-                Event::Metric { .. } | Event::Visit { .. } | Event::TierChanged { .. } | Event::TierReviewed { .. } => {}
+                _ => {}
             }
         }
         if record.at - self.tidied_at >= TIDY_EVERY {
             self.tidied_at = record.at;
             self.wallets.iter_mut().for_each(|wallet| wallet.forget(record.at));
+            goals::forget(&mut self.goals, record.at);
             let newest = self.room.iter().map(|(_, day, _)| *day).max().unwrap_or_default();
             self.room.retain(|(_, day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));
         }
@@ -231,7 +258,7 @@ impl View {
         Self {
             seq: member.seq,
             figures: programme.numbers().map(|wallet| member.figures(wallet)).collect(),
-            tier: member.tier.level,
+            tier: member.tier.held(now),
             tier_period: period,
             tier_metric: member.tier.sum(&programme.tiers, period, &[]),
             tier_until: next.plus(-1),

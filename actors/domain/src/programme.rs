@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 
 use crate::Text;
 use crate::basket::{Basket, Line};
+use crate::goals::Goal;
 use crate::number::{Currency, Ratio, Rounding};
+use crate::profile::Found;
 use crate::rules::{Condition, Head, RuleIndex};
 use crate::time::{Day, Millis, Moment, Period, RoundUp};
 
@@ -41,6 +43,10 @@ pub struct Programme {
     pub multipliers: Vec<Multiplier>,
     pub bonuses: Vec<Bonus>,
     pub index: Index,
+    /// Quests by id, then achievements by id.
+    pub goals: Vec<Goal>,
+    /// Ids of the segments that conditions name.
+    pub segments: Vec<Text>,
     pub tiers: TierRules,
     pub aliases: BTreeMap<Text, UnknownAlias>,
     pub holds: HoldRules,
@@ -297,6 +303,11 @@ impl Programmes {
         Self(all)
     }
 
+    /// All of them, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Programme>> {
+        self.0.iter().rev()
+    }
+
     /// The version that serves now.
     #[must_use]
     pub fn current(&self) -> Option<&Arc<Programme>> {
@@ -350,12 +361,21 @@ impl Programme {
         self.rates_of_exchange.iter().find(|rate| rate.from == from && rate.to == to && rate.since <= at).map(|rate| rate.rate)
     }
 
+    /// What a sum of a basket comes to in another currency (rule 7), in minor units, rounded down; without a rate nothing.
+    #[must_use]
+    pub fn spent(&self, basket: &Basket, currency: Currency, amount: i64) -> i64 {
+        let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
+        let rate = self.exchange(basket.currency, currency, basket.occurred_at);
+        let sum = rate.map(|rate| i128::from(amount) * i128::from(rate.num) * minor(currency) / (i128::from(rate.den) * minor(basket.currency)));
+        sum.and_then(|sum| i64::try_from(sum).ok()).map_or(0, |sum| sum.min(crate::earn::MAX_POINTS))
+    }
+
     /// What the head conditions see of a sale.
     #[must_use]
-    pub fn head<'a>(&'a self, basket: &'a Basket, tier: u8, first: bool) -> Head<'a> {
+    pub fn head<'a>(&'a self, basket: &'a Basket, found: &'a Found) -> Head<'a> {
         let zone = self.store_zone(&basket.store);
         let regions = self.regions.get(&basket.store).map_or(&[][..], |regions| regions);
-        Head { basket, zone, day: Day::at(basket.occurred_at, zone), tier, first, regions }
+        Head { basket, zone, day: Day::at(basket.occurred_at, zone), found, regions }
     }
 
     /// Points → money: floors to the minor unit (rule 13). `None` when the wallet has no value there, or on overflow.

@@ -8,9 +8,11 @@ use crate::Text;
 use crate::basket::Basket;
 use crate::command::Return;
 use crate::earn::Award;
-use crate::ids::LotId;
+use crate::ids::{GoalKey, LotId};
 use crate::keys::Keys;
+use crate::goals::Part;
 use crate::number::{Currency, Decimal, Ratio};
+use crate::profile::{Change, Found};
 use crate::time::{Day, Millis};
 
 /// One record: a sequence number, a frame. The answer, the stream's events and the statement's line
@@ -50,6 +52,8 @@ pub enum Body {
     Transferred { from: u8, to: u8, points: i64, received: i64 },
     AliasAdded { alias: Alias },
     AliasRemoved { kind: Text, hash: u128 },
+    /// Its profile was changed.
+    Updated(Box<Change>),
 }
 
 /// A return of a sale.
@@ -99,6 +103,8 @@ pub struct SaleLeft {
     pub wallets: SmallVec<[Left; 1]>,
     /// What it still counts for the tier, unless that is visits.
     pub metric: i64,
+    /// What it still counts for quests and achievements.
+    pub parts: SmallVec<[Part; 0]>,
 }
 
 /// What a sale still is for one wallet.
@@ -134,10 +140,8 @@ pub struct Sale {
     /// Alias it was sent under, as (kind, hash).
     pub alias: Option<(Text, u128)>,
     pub programme: u32,
-    /// What the sale found: a return sees the same.
-    pub tier: u8,
-    /// Nothing had been bought before, of what had arrived by then.
-    pub first: bool,
+    /// What the sale found of its member: a return sees the same.
+    pub found: Found,
     /// First day of the tier period it counts for.
     pub tier_period: Day,
     /// Day in the store's zone.
@@ -149,6 +153,8 @@ pub struct Sale {
     pub converted: SmallVec<[(Currency, Ratio); 0]>,
     /// What it counted for the tier.
     pub metric: i64,
+    /// What it counted for quests and achievements.
+    pub parts: SmallVec<[Part; 0]>,
     pub standing: Standing,
     /// What its lines of kind return gave back of earlier sales.
     pub exchanged: Vec<Back>,
@@ -230,6 +236,20 @@ pub enum Event {
     TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
     /// The end of a period was looked at: reviews go on from this period.
     TierReviewed { period: Day },
+    /// A tier was given for a time, whatever the metric carries.
+    TierGranted { level: u8, since: Millis, until: Millis },
+    /// It ended, by its time or because what gave it was taken back.
+    TierGrantEnded { level: u8, since: Millis, at: Millis },
+    /// A step of a quest or achievement went on, or back. `after`: how far it has come.
+    Progressed { goal: GoalKey, step: u8, on: Option<(Day, u32)>, amount: i64, after: i64 },
+    /// A quest or achievement was completed so many times more; negative: fewer.
+    Reached { goal: GoalKey, times: i64 },
+    /// A lot is its reward, for so many completions of so many points each.
+    Rewarded { goal: GoalKey, wallet: u8, lot: LotId, times: i64, each: i64 },
+    /// A tier is its reward.
+    RewardedTier { goal: GoalKey, level: u8, since: Millis, times: i64 },
+    /// So many completions of that reward were taken back.
+    RewardTaken { goal: GoalKey, lot: LotId, times: i64 },
 }
 
 /// Points that moved in a wallet. Each names the lots it touches (INV-3).
@@ -269,10 +289,10 @@ pub enum Movement {
     RepaymentUndone { lot: LotId, points: i64 },
     /// Staff forgave debt.
     DebtWrittenOff { points: i64 },
-    /// A claim that nothing met.
-    OwedRaised { sale: u32, points: i64 },
-    /// A lot's points met what its sale owed.
-    OwedMet { sale: u32, lot: LotId, points: i64 },
+    /// A claim that nothing met, on the lots of one origin.
+    OwedRaised { of: LotId, points: i64 },
+    /// A lot's points met what its origin owed.
+    OwedMet { of: LotId, lot: LotId, points: i64 },
     /// Taken by staff.
     AdjustedDown { lot: LotId, points: i64 },
     /// Rolling expiry moved every lot to at least this.

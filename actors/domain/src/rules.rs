@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use crate::Text;
 use crate::basket::{Basket, Line};
 use crate::number::Currency;
+use crate::profile::{BirthdayWindow, Found};
 use crate::time::{Day, Moment, minute_of_day};
 
 /// Typed conditions; an empty list or `None` is no condition.
@@ -35,6 +36,10 @@ pub struct Condition {
     pub regions: Vec<u16>,
     /// The member's first purchase only.
     pub first_purchase: bool,
+    /// Of the member's birthday.
+    pub birthday: Option<BirthdayWindow>,
+    /// Places of segments, of which the member is in one.
+    pub segments: Vec<u16>,
     // of sums over lines
     /// Of each group of products one must be among the lines that earn.
     pub bundle: Vec<Vec<Text>>,
@@ -50,10 +55,8 @@ pub struct Head<'a> {
     pub zone: &'a TimeZone,
     /// In that zone.
     pub day: Day,
-    /// Held before the sale.
-    pub tier: u8,
-    /// Nothing was bought before.
-    pub first: bool,
+    /// Of its member.
+    pub found: &'a Found,
     /// The store's.
     pub regions: &'a [u16],
 }
@@ -68,8 +71,10 @@ impl Condition {
             && any(&self.channels, &basket.channel)
             && any(&self.customer_groups, &basket.customer_group)
             && (self.not_customer_groups.is_empty() || !any(&self.not_customer_groups, &basket.customer_group))
-            && (self.tiers.is_empty() || self.tiers.contains(&head.tier))
-            && (!self.first_purchase || head.first)
+            && (self.tiers.is_empty() || self.tiers.contains(&head.found.tier))
+            && (!self.first_purchase || head.found.first)
+            && self.birthday.is_none_or(|window| head.found.birthday.contains(window))
+            && (self.segments.is_empty() || self.segments.iter().any(|segment| head.found.segments.contains(segment)))
             && (self.tenders.is_empty() || basket.tenders.iter().any(|tender| self.tenders.contains(&tender.kind)))
             && (self.regions.is_empty() || self.regions.iter().any(|region| head.regions.contains(region)))
             && (self.hours.is_empty() || self.in_hours(minute_of_day(basket.occurred_at, head.zone)))

@@ -16,9 +16,21 @@ pub struct Tier {
     pub metric: Vec<(Day, i64)>,
     /// (store day, store) → sales with something kept.
     pub visits: Vec<(Day, u32, i32)>,
+    /// Tiers given for a time, whatever the metric carries; those that ended are kept for late uploads.
+    pub grants: Vec<Grant>,
     /// First day of the period that was last looked at.
     pub reviewed: Day,
     pub enrolled: Day,
+}
+
+/// A tier given for a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Grant {
+    pub level: u8,
+    pub since: Millis,
+    pub until: Millis,
+    /// Its end has been posted.
+    pub ended: bool,
 }
 
 /// History is kept for late uploads (rule 2).
@@ -29,7 +41,25 @@ impl Tier {
     #[must_use]
     pub fn at(&self, instant: Millis) -> u8 {
         let held = self.history.iter().rev().find(|(since, _)| *since <= instant).or(self.history.first());
-        held.map_or(0, |(_, level)| *level)
+        held.map_or(0, |(_, level)| *level).max(self.granted(instant))
+    }
+
+    /// Level held now: what the metric carries, or what was given.
+    #[must_use]
+    pub fn held(&self, now: Millis) -> u8 {
+        self.level.max(self.granted(now))
+    }
+
+    /// Level given for a time, at an instant.
+    #[must_use]
+    pub fn granted(&self, at: Millis) -> u8 {
+        self.grants.iter().filter(|grant| (grant.since..grant.until).contains(&at)).map(|grant| grant.level).max().unwrap_or(0)
+    }
+
+    /// When a tier that was given ends.
+    #[must_use]
+    pub fn next_grant_end(&self) -> Millis {
+        self.grants.iter().filter(|grant| !grant.ended).map(|grant| grant.until).min().unwrap_or(NEVER)
     }
 
     /// First day of the period that holds `day`.
@@ -137,12 +167,20 @@ impl Tier {
                 self.level = to;
                 self.history.push((at, to));
             }
+            Event::TierGranted { level, since, until } => self.grants.push(Grant { level, since, until, ended: false }),
+            Event::TierGrantEnded { level, since, at } => {
+                if let Some(grant) = self.grants.iter_mut().find(|grant| grant.level == level && grant.since == since && !grant.ended) {
+                    grant.until = grant.until.min(at);
+                    grant.ended = true;
+                }
+            }
             Event::TierReviewed { period } => {
                 self.reviewed = period;
                 // Of a rolling period of 36 months the last closed one and the one before it are looked at too.
                 self.metric.retain(|(day, _)| *day >= period.plus(-4 * KEEP_DAYS));
                 let old = period.plus(-2 * KEEP_DAYS);
                 self.visits.retain(|(day, _, _)| *day >= old);
+                self.grants.retain(|grant| !grant.ended || grant.until >= i64::from(old.0) * DAY_MS);
                 let cut = self.history.iter().filter(|(since, _)| *since < i64::from(old.0) * DAY_MS).count();
                 // The last one before the cut still says what was held at it.
                 self.history.drain(..cut.saturating_sub(1));

@@ -57,8 +57,8 @@ pub struct Wallet {
     /// By lot id.
     pub rest: Vec<Lot>,
     pub holds: Vec<Hold>,
-    /// Sale → points that its claims left unmet (rule 18).
-    pub owed: Vec<(u32, i64)>,
+    /// Origin of lots → points that its claims left unmet (rule 18).
+    pub owed: Vec<(LotId, i64)>,
     /// To where rolling expiry has moved every lot: one that comes late has at least this too.
     pub rolled: Millis,
     pub figures: Figures,
@@ -178,10 +178,10 @@ impl Wallet {
                 lot.repaid += points;
             }),
             Movement::RepaymentUndone { lot, points } => self.change(lot, |lot| lot.repaid -= points),
-            Movement::OwedRaised { sale, points } => self.owe(sale, points),
-            Movement::OwedMet { sale, lot, points } => {
+            Movement::OwedRaised { of, points } => self.owe(of, points),
+            Movement::OwedMet { of, lot, points } => {
                 self.change(lot, |lot| lot.left -= points);
-                self.owe(sale, -points);
+                self.owe(of, -points);
             }
             Movement::ExpiryMoved { expires_at } => {
                 self.rolled = self.rolled.max(expires_at);
@@ -210,10 +210,10 @@ impl Wallet {
         });
     }
 
-    fn owe(&mut self, sale: u32, points: i64) {
-        match self.owed.iter_mut().find(|(seq, _)| *seq == sale) {
+    fn owe(&mut self, of: LotId, points: i64) {
+        match self.owed.iter_mut().find(|(origin, _)| *origin == of) {
             Some((_, owed)) => *owed += points,
-            None => self.owed.push((sale, points)),
+            None => self.owed.push((of, points)),
         }
         self.owed.retain(|(_, owed)| *owed > 0);
     }

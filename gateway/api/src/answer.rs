@@ -1,5 +1,6 @@
 //! What callers get: the shapes. [`render`] fills them.
 
+mod goals;
 mod render;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use smallvec::SmallVec;
 use tessera_domain::programme::Programme;
 use utoipa::ToSchema;
 
+pub use self::goals::{find_goal, goals};
 pub use self::render::{hold, holds, instant, lots, member, tier, written};
 
 /// Points of a wallet, in its smallest unit.
@@ -48,6 +50,9 @@ pub struct WalletAfter {
     /// Of what it earned, how much is not yet unlocked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earned_pending: Option<i64>,
+    /// Rewards of quests and achievements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewarded: Option<i64>,
     /// Of a purchase: points that its tenders took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spent: Option<i64>,
@@ -134,6 +139,9 @@ pub struct Written<'a> {
     #[schema(value_type = HashMap<String, WalletAfter>)]
     pub wallets: ByWallet<'a, WalletAfter>,
     pub tier: TierAfter<'a>,
+    /// Quests and achievements that went on, or back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<GoalAfter<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub explanation: Vec<Explanation<'a>>,
     #[schema(minimum = 1, example = 1)]
@@ -179,6 +187,129 @@ pub enum What {
     Delivery,
     AliasAdded,
     AliasRemoved,
+    Update,
+}
+
+/// A quest or achievement after what was done.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct GoalAfter<'a> {
+    #[schema(example = "fresh-week")]
+    pub id: &'a str,
+    #[schema(value_type = GoalKind)]
+    pub kind: GoalKind,
+    #[schema(example = "A fresh week")]
+    pub name: &'a str,
+    /// Steps that went on, or back.
+    pub steps: Vec<StepAfter>,
+    /// How many times more it is reached; negative: fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<i64>,
+    /// What that brought.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reward: Option<RewardShown<'a>>,
+    /// Of one that was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Five days of fresh fruit")]
+    pub text: Option<&'a str>,
+}
+
+/// Which of the two.
+#[derive(Serialize, ToSchema, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum GoalKind {
+    Quest,
+    Achievement,
+}
+
+/// How far a step has come.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct StepAfter {
+    /// Its place, from 1.
+    #[schema(minimum = 1)]
+    pub step: u32,
+    /// By how much it went on; of streaks and store days: by how many purchases.
+    pub change: i64,
+    /// So far, completions before included.
+    pub progress: i64,
+    #[schema(minimum = 1)]
+    pub goal: i64,
+}
+
+/// Points, or a tier for a time.
+#[derive(Serialize, ToSchema, Debug, Default)]
+pub struct RewardShown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "points")]
+    pub wallet: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "gold")]
+    pub tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// A member's quests, or its achievements: those that run, and those that it has begun.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct Goals<'a> {
+    pub goals: Vec<GoalShown<'a>>,
+}
+
+/// A quest or achievement of a member.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct GoalShown<'a> {
+    #[schema(example = "fresh-week")]
+    pub id: &'a str,
+    #[schema(value_type = GoalKind)]
+    pub kind: GoalKind,
+    #[schema(example = "A fresh week")]
+    pub name: &'a str,
+    pub text: &'a str,
+    /// By the programme's zone; a store's own may be some hours off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+    pub repeatable: bool,
+    pub steps: Vec<StepShown>,
+    /// How often it stands reached.
+    #[schema(minimum = 0)]
+    pub reached: i64,
+    /// What reaching it brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reward: Option<RewardPromised<'a>>,
+}
+
+/// A step of it.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct StepShown {
+    /// `spend` (minor units), `units`, `purchases`, `visits`, `days_in_a_row` or `weeks_in_a_row`.
+    #[schema(example = "visits")]
+    pub measure: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "USD")]
+    pub currency: Option<String>,
+    /// In the round that runs.
+    pub progress: i64,
+    #[schema(minimum = 1)]
+    pub goal: i64,
+}
+
+/// Points, or a tier for so many days.
+#[derive(Serialize, ToSchema, Debug, Default)]
+pub struct RewardPromised<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<i32>,
 }
 
 /// What came back of one purchase.

@@ -1,13 +1,13 @@
 //! Public events of a member's stream: rendered from a record alone, in a fixed order, numbered within it.
 
 use serde::Serialize;
-use tessera_domain::ids::{Kind, MadeId, MemberId};
+use tessera_domain::ids::{GoalKey, Kind, MadeId, MemberId};
 use tessera_domain::keys::KeyKind;
-use tessera_domain::programme::Programmes;
+use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::record::{Body, Event, HoldEnd, Movement, Record};
 use utoipa::ToSchema;
 
-use crate::answer::{ByWallet, Wallet, instant};
+use crate::answer::{self, ByWallet, Wallet, instant};
 
 /// One event, as its `data`.
 #[derive(Serialize, ToSchema, Debug)]
@@ -19,7 +19,7 @@ pub struct Published<'a> {
     pub seq: u64,
     #[schema(format = DateTime)]
     pub at: String,
-    /// The purchase, hold or redemption.
+    /// The purchase, hold or redemption; the quest or achievement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The wallet of `points`.
@@ -78,7 +78,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
     let plain = |what, id| (what, id, None, None);
     match &record.body {
         Body::Enrolled { .. } => found.push(plain("member.enrolled", None)),
-        Body::AliasAdded { .. } | Body::AliasRemoved { .. } => found.push(plain("member.updated", None)),
+        Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) => found.push(plain("member.updated", None)),
         Body::Purchased(sale) => {
             found.extend(sale.exchanged.iter().map(|back| plain("purchase.returned", id(Kind::Purchase, back.sale))));
             for share in &sale.shares {
@@ -108,10 +108,14 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
     found.extend(sums("points.reinstated", reinstated));
     found.extend(sums("points.debt", debt));
     for event in &record.events {
-        if let Event::TierChanged { from, to, .. } = event {
-            found.push(plain(if to > from { "tier.upgraded" } else { "tier.downgraded" }, None));
+        match event {
+            Event::TierChanged { from, to, .. } => found.push(plain(if to > from { "tier.upgraded" } else { "tier.downgraded" }, None)),
+            Event::TierGranted { .. } => found.push(plain("tier.upgraded", None)),
+            Event::TierGrantEnded { .. } => found.push(plain("tier.downgraded", None)),
+            _ => {}
         }
     }
+    found.extend(of_goals(programmes, programme, record));
     let one = |(what, id, wallet, points)| Published {
         what,
         member: member.to_string(),
@@ -124,6 +128,28 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
         tier: programme.tiers.levels.get(usize::from(record.tier)).map_or("", |level| &level.id),
     };
     Some(found.into_iter().map(one).collect())
+}
+
+/// What a record did for quests and achievements: each that went on or back once, then those that were reached, then rewards.
+fn of_goals<'a>(programmes: &'a Programmes, programme: &'a Programme, record: &'a Record) -> Vec<Told<'a>> {
+    let mut progressed: Vec<GoalKey> = Vec::new();
+    let (mut reached, mut rewards) = (Vec::new(), Vec::new());
+    let name = |key: GoalKey| answer::find_goal(programmes, programme, key).map(|goal| goal.id.to_string());
+    for event in &record.events {
+        match event {
+            Event::Progressed { goal, .. } if !goal.is_achievement() && !progressed.contains(goal) => progressed.push(*goal),
+            Event::Reached { goal, times } if *times > 0 => {
+                reached.push((if goal.is_achievement() { "achievement.unlocked" } else { "quest.completed" }, name(*goal), None, None));
+            }
+            Event::Rewarded { goal, wallet, times, each, .. } => rewards.push(("reward.issued", name(*goal), Some(&*programme.wallet(*wallet).id), Some(times.saturating_mul(*each)))),
+            Event::RewardedTier { goal, .. } => rewards.push(("reward.issued", name(*goal), None, None)),
+            _ => {}
+        }
+    }
+    let mut told: Vec<Told<'a>> = progressed.into_iter().map(|goal| ("quest.progressed", name(goal), None, None)).collect();
+    told.append(&mut reached);
+    told.append(&mut rewards);
+    told
 }
 
 fn activated(movement: &Movement) -> Option<i64> {

@@ -10,13 +10,14 @@ use tessera_domain::command;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, TransactionId};
 use tessera_domain::number::{Currency, Decimal};
+use tessera_domain::profile::Change;
 use tessera_domain::programme::Programme;
 use tessera_domain::record::Asked;
 use tessera_domain::time::{Day, Millis};
 use tessera_domain::{Code, Rejection};
 
 use crate::Text;
-use crate::request::{Adjust, Alias, Goods, Hold, Line, Purchase, Receipt, Redemption, Return, Tender, Void};
+use crate::request::{Adjust, Alias, Goods, Hold, Line, Purchase, Receipt, Redemption, Return, Tender, Update, Void};
 
 fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
     Rejection::new(Code::Invalid, field, detail)
@@ -393,6 +394,33 @@ fn asked(points: Option<i64>, amount: Option<i64>, currency: Option<&Text>) -> R
             Ok(Asked::Money(currency, amount))
         }
         _ => Err(invalid("/points", "send either points, or amount and currency")),
+    }
+}
+
+impl Update {
+    /// The change, checked as far as text goes.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn change(&self) -> Result<Change, Rejection> {
+        let birthday = |given: &Text| -> Result<(u8, u8), Rejection> {
+            let read = given.split_once('-').filter(|(month, day)| month.len() == 2 && day.len() == 2);
+            let read = read.and_then(|(month, day)| Some((month.parse().ok()?, day.parse().ok()?)));
+            read.ok_or_else(|| invalid("/birthday", "month and day, such as 02-29, or null for none"))
+        };
+        let mut segments = self.segments.clone().map(Option::unwrap_or_default);
+        if let Some(segments) = &mut segments {
+            for (place, segment) in segments.iter().enumerate() {
+                key(segment, || format!("/segments/{place}"))?;
+            }
+            segments.sort();
+            segments.dedup();
+        }
+        Ok(Change {
+            zone: self.zone.as_ref().map(|zone| text(zone.as_ref().unwrap_or(&Text::default()), 64, || "/zone".into())).transpose()?,
+            birthday: self.birthday.as_ref().map(|given| given.as_ref().map(birthday).transpose()).transpose()?,
+            segments,
+        })
     }
 }
 

@@ -15,6 +15,29 @@ pub struct Enrol {
     pub aliases: Vec<Alias>,
 }
 
+/// Changes a member's profile: what is left out stays, `null` removes.
+#[derive(Serialize, Deserialize, ToSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// IANA name of the member's own zone, in which its days are counted; the programme's otherwise.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, max_length = 64, example = "Europe/Berlin")]
+    pub zone: Option<Option<Text>>,
+    /// Month and day.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", example = "02-29")]
+    pub birthday: Option<Option<Text>>,
+    /// All segments that it is in from now on.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    pub segments: Option<Option<Vec<Text>>>,
+}
+
+/// What was sent, `null` included, apart from what was not.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
 /// A name that a member goes by.
 #[derive(Serialize, Deserialize, ToSchema, Debug, Clone)]
 #[serde(deny_unknown_fields)]

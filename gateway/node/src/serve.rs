@@ -14,7 +14,7 @@ use tessera_config::Settings;
 use tessera_domain::compile;
 use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::time::timestamp;
-use tessera_domain::versions::{Origin, Version};
+use tessera_domain::versions::{History, Origin, Version};
 use tessera_gateway::{ServerLimits, Surface};
 use tessera_storage::committer::Sabotage;
 use tessera_storage::{Cells, NodeId, Store, StoreError};
@@ -155,12 +155,12 @@ pub(crate) async fn versions(histories: &Histories, file: Option<(&Path, &str)>)
         && history.last_file().is_none_or(|last| last.digest != digest(text))
     {
         let after = programme_file::read(text, 0, 0).map_err(|findings| told(path, &findings))?;
-        if let Some(current) = history.current() {
-            let before = compiled(histories, current).await?;
+        let all = all(histories, &history).await?;
+        if let (Some(current), Some(before)) = (history.current(), all.current()) {
             if current.origin != Origin::File {
                 tracing::warn!(version = current.number, "the programme file was edited, and takes the place of a version that was saved over HTTP");
             }
-            let found = compile::may_follow(&before, &after);
+            let found = compile::may_follow(before, &all, &after);
             if let Some(finding) = found.first() {
                 return Err(format!("{}: {}: {}", path.display(), finding.path, finding.text));
             }
@@ -170,6 +170,10 @@ pub(crate) async fn versions(histories: &Histories, file: Option<(&Path, &str)>)
         tracing::info!(version = saved.number, "the programme file is a new version");
         history = histories.history(deadline()).await.map_err(|e| e.to_string())?;
     }
+    all(histories, &history).await
+}
+
+async fn all(histories: &Histories, history: &History) -> Result<Programmes, String> {
     let mut all = Vec::with_capacity(history.versions.len());
     for version in &history.versions {
         all.push(Arc::new(compiled(histories, version).await?));

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use tessera_actors::names::{enrolled_id, header_hash};
 use tessera_api::{answer, read, request};
 use tessera_domain::command::Ask;
+use tessera_domain::goals::GoalKind;
 use tessera_domain::ids::MemberId;
 use tessera_domain::{Code, Rejection};
 
@@ -75,6 +76,40 @@ pub(crate) async fn lots(call: &Call, id: &str) -> Result<Answer, Stop> {
     let (wallets, _) = call.members().wallets(read::member_id(id)?, None, call.deadline).await?;
     let programmes = call.programmes();
     Ok(json(StatusCode::OK, &answer::lots(programmes.current().ok_or_else(no_programme)?, &wallets)))
+}
+
+/// The quests: those that run, and those that the member has begun.
+#[utoipa::path(get, path = "/v1/members/{member}/quests", tag = "members", operation_id = "quests",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The quests", body = answer::Goals)))]
+pub(crate) async fn quests(call: &Call, id: &str) -> Result<Answer, Stop> {
+    goals(call, id, GoalKind::Quest).await
+}
+
+/// The achievements, and how far the member has come with each.
+#[utoipa::path(get, path = "/v1/members/{member}/achievements", tag = "members", operation_id = "achievements",
+    params(("member" = String, Path, description = "The member's id")),
+    responses((status = 200, description = "The achievements", body = answer::Goals)))]
+pub(crate) async fn achievements(call: &Call, id: &str) -> Result<Answer, Stop> {
+    goals(call, id, GoalKind::Achievement).await
+}
+
+async fn goals(call: &Call, id: &str, kind: GoalKind) -> Result<Answer, Stop> {
+    let progress = call.members().goals(read::member_id(id)?, call.deadline).await?;
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    Ok(json(StatusCode::OK, &answer::goals(programme, &call.languages(), kind, &progress, call.members().clock().now())))
+}
+
+/// Changes the profile: the member's own zone, birthday, segments.
+#[utoipa::path(patch, path = "/v1/members/{member}", tag = "members", operation_id = "update", request_body = request::Update,
+    params(("member" = String, Path, description = "The member's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 200, description = "Changed", body = answer::Written)))]
+pub(crate) async fn update(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let update: request::Update = call.read()?;
+    let change = update.change()?;
+    call.ask(StatusCode::OK, read::member_id(id)?, header, Ask::Update(Box::new(change))).await
 }
 
 /// The open holds.

@@ -10,7 +10,7 @@ use tessera_api::programme_file;
 use tessera_api::read;
 use tessera_cluster::Failure;
 use tessera_domain::compile::{self, Finding};
-use tessera_domain::programme::Programme;
+use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::versions::{Origin, Version};
 use tessera_domain::{Code, Rejection, Text};
 use tokio::sync::Semaphore;
@@ -50,10 +50,10 @@ pub(crate) async fn version(call: &Call, number: &str) -> Result<Answer, Stop> {
 pub(crate) async fn check(call: &Call) -> Result<Answer, Stop> {
     let history = call.histories().history(call.deadline).await.map_err(Miss::Failure)?;
     let before = base(call, history.current().ok_or_else(no_programme)?.number).await?;
-    let body = call.body.clone();
+    let (body, all) = (call.body.clone(), call.programmes());
     heavy(call.deadline, move || {
         let asked: CheckProgramme = parsed(&body)?;
-        let findings = compiled(&asked.programme, &before).err().unwrap_or_default();
+        let findings = compiled(&asked.programme, &before, &all).err().unwrap_or_default();
         let warnings = if findings.is_empty() { programme_file::warnings(&asked.programme.to_string()) } else { Vec::new() };
         let checked = Checked {
             good: findings.is_empty(),
@@ -73,11 +73,11 @@ pub(crate) async fn check(call: &Call) -> Result<Answer, Stop> {
 pub(crate) async fn save(call: &Call) -> Result<Answer, Stop> {
     let after = call.if_match()?;
     let before = base(call, after).await?;
-    let body = call.body.clone();
+    let (body, all) = (call.body.clone(), call.programmes());
     let read = heavy(call.deadline, move || {
         let asked: SaveProgramme = parsed(&body)?;
         let (author, note) = signed(&asked.author, &asked.note)?;
-        compiled(&asked.programme, &before).map_err(Stop::Findings)?;
+        compiled(&asked.programme, &before, &all).map_err(Stop::Findings)?;
         // Its keys are sorted: what differs only in their order is the same text.
         Ok::<_, Stop>((author, note, Arc::<str>::from(asked.programme.to_string())))
     });
@@ -98,7 +98,7 @@ pub(crate) async fn roll_back(call: &Call) -> Result<Answer, Stop> {
     let earlier = history.version(asked.version).ok_or_else(unknown)?;
     let text: Arc<str> = call.histories().text(earlier).await.map_err(Miss::Failure)?.into();
     let (before, again) = (base(call, after).await?, base(call, asked.version).await?);
-    let found = compile::may_follow(&before, &again);
+    let found = compile::may_follow(&before, &call.programmes(), &again);
     if !found.is_empty() {
         return Err(Stop::Findings(found));
     }
@@ -163,9 +163,9 @@ async fn base(call: &Call, number: u32) -> Result<Arc<Programme>, Stop> {
     Ok(compiled)
 }
 
-fn compiled(programme: &serde_json::Value, before: &Programme) -> Result<(), Vec<Finding>> {
+fn compiled(programme: &serde_json::Value, before: &Programme, all: &Programmes) -> Result<(), Vec<Finding>> {
     let after = programme_file::compile(programme_file::from_json(programme)?, 0, 0)?;
-    let findings = compile::may_follow(before, &after);
+    let findings = compile::may_follow(before, all, &after);
     if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 

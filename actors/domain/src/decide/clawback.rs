@@ -9,19 +9,18 @@ use crate::record::{Event, Movement, Record, Unlock};
 use crate::time::{DAY_MS, Millis};
 use crate::wallet::Lot;
 
-/// Takes a claim of a sale back; answers what nothing met, which the sale owes. `lines`: those that came
-/// back, whose own pending points go first.
-pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, sale: u64, claimed: i64, lines: &[u16]) -> i64 {
-    let seq = u32::try_from(sale).unwrap_or(u32::MAX);
+/// Takes a claim on the lots of one origin back; answers what nothing met, which the origin owes. `lines`: those of a sale
+/// that came back, whose own pending points go first.
+pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, of: LotId, claimed: i64, lines: &[u16]) -> i64 {
     let mut left = claimed;
-    let mut take = |of: i64| {
-        let part = left.min(of).max(0);
+    let mut take = |points: i64| {
+        let part = left.min(points).max(0);
         left -= part;
         part
     };
-    let mine = |lots: &[Lot]| -> Vec<Lot> { lots.iter().filter(|lot| lot.id.seq == seq).copied().collect() };
+    let mine = |lots: &[Lot]| -> Vec<Lot> { lots.iter().filter(|lot| lot.id.origin() == of).copied().collect() };
 
-    // The repayments that the sale made are undone first.
+    // The repayments that these lots made are undone first.
     let before = draft.wallet(wallet);
     let all: Vec<Lot> = mine(&before.live).into_iter().chain(mine(&before.rest)).collect();
     for lot in &all {
@@ -30,7 +29,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, sale: u64, claimed: i64, 
             draft.moves(wallet, Movement::RepaymentUndone { lot: lot.id, points });
         }
     }
-    let mut waiting: Vec<(Lot, Unlock)> = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
+    let mut waiting: Vec<(Lot, Unlock)> = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.origin() == of).copied().collect();
     waiting.sort_by_key(|(lot, unlock)| (!matches!(unlock, Unlock::Delivery { line, .. } if lines.contains(line)), lot.id));
     for (lot, _) in waiting {
         let points = take(lot.left);
@@ -58,7 +57,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, sale: u64, claimed: i64, 
         left = 0;
     }
     if left > 0 {
-        draft.moves(wallet, Movement::OwedRaised { sale: seq, points: left });
+        draft.moves(wallet, Movement::OwedRaised { of, points: left });
     }
     left
 }

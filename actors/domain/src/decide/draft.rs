@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::ids::LotId;
+use crate::goals::{Progress, goal_of};
+use crate::ids::{GoalKey, LotId, REWARDS};
 use crate::member::Member;
 use crate::number::Currency;
 use crate::programme::Programme;
@@ -28,8 +29,12 @@ pub struct Draft<'a> {
     desks: SmallVec<[Desk<'a>; 1]>,
     /// Events that the desks' wallets have folded in.
     folded: usize,
+    /// What the metric carries; a grant may give more.
     tier: u8,
     lots: u16,
+    rewards: u16,
+    /// Goals that this record has touched, with the version and the time by which they count.
+    pub(super) goals: Vec<(Arc<Programme>, u16, Millis)>,
 }
 
 /// A wallet in the making.
@@ -61,6 +66,8 @@ impl<'a> Draft<'a> {
             folded: 0,
             tier: member.tier.level,
             lots: 0,
+            rewards: 0,
+            goals: Vec::new(),
         })
     }
 
@@ -86,7 +93,7 @@ impl<'a> Draft<'a> {
                 desk.touched = true;
             }
             Event::TierChanged { to, .. } => self.tier = to,
-            Event::RoomUsed { .. } | Event::Metric { .. } | Event::Visit { .. } | Event::TierReviewed { .. } => {}
+            _ => {}
         }
         self.events.push(event);
     }
@@ -114,6 +121,21 @@ impl<'a> Draft<'a> {
         LotId { seq: self.seq(), n: self.lots - 1 }
     }
 
+    /// A new lot of this record that is a reward.
+    pub(super) fn new_reward(&mut self) -> LotId {
+        self.rewards += 1;
+        LotId { seq: self.seq(), n: REWARDS + self.rewards - 1 }
+    }
+
+    /// How far the member has come with a goal, with every event so far.
+    pub(super) fn progress(&self, goal: GoalKey) -> Progress {
+        let mut progress = self.member.progress(goal).cloned().unwrap_or_else(|| Progress { key: goal, ..Progress::default() });
+        for event in self.events.iter().filter(|event| goal_of(event) == Some(goal)) {
+            progress.apply(event, self.now);
+        }
+        progress
+    }
+
     /// Posts what time has brought about: ends of holds, expiries, ends of tier periods.
     pub(super) fn post_due(&mut self) {
         if !self.member.exists() || self.now < self.member.next_due(&self.programme) {
@@ -131,6 +153,9 @@ impl<'a> Draft<'a> {
         let programme = self.programme.clone();
         for event in self.member.tier.reviews(&programme.tiers, &programme.zone, now) {
             self.emit(event);
+        }
+        for grant in self.member.tier.grants.iter().filter(|grant| !grant.ended && grant.until <= now) {
+            self.emit(Event::TierGrantEnded { level: grant.level, since: grant.since, at: grant.until });
         }
     }
 
@@ -165,7 +190,7 @@ impl<'a> Draft<'a> {
             Event::TierChanged { to, at, why: TierWhy::PeriodEnded, .. } if at <= instant => Some(to),
             _ => None,
         });
-        posted.unwrap_or_else(|| self.member.tier.at(instant))
+        posted.map_or_else(|| self.member.tier.at(instant), |carried| carried.max(self.member.tier.granted(instant)))
     }
 
     /// Gives a hold's points back to their lots; what is past its time expires at once, or lives on for the grace.
@@ -227,12 +252,12 @@ impl<'a> Draft<'a> {
     /// Rule 14: active points that nothing holds first meet what their sale owes, then debt.
     pub(super) fn meet_debt(&mut self, wallet: u8) {
         let owed = self.wallet(wallet).owed.clone();
-        for (sale, mut left) in owed {
-            let lots: Vec<_> = self.wallet(wallet).live.iter().filter(|lot| lot.id.seq == sale).copied().collect();
+        for (of, mut left) in owed {
+            let lots: Vec<_> = self.wallet(wallet).live.iter().filter(|lot| lot.id.origin() == of).copied().collect();
             for lot in lots {
                 let points = left.min(lot.free());
                 if points > 0 {
-                    self.moves(wallet, Movement::OwedMet { sale, lot: lot.id, points });
+                    self.moves(wallet, Movement::OwedMet { of, lot: lot.id, points });
                     left -= points;
                 }
             }
@@ -336,14 +361,25 @@ impl<'a> Draft<'a> {
         Standing { metric: tier.sum(rules, period, &self.metric_changes()), until: tier.next(rules, period).plus(-1) }
     }
 
+    /// The tier as it stands: what the metric carries, or what was given.
+    fn tier_held(&self) -> u8 {
+        if self.member.tier.grants.is_empty() && self.goals.is_empty() {
+            return self.tier;
+        }
+        let mut tier = crate::tier::Tier { level: self.tier, grants: self.member.tier.grants.clone(), ..crate::tier::Tier::default() };
+        self.events.iter().filter(|event| matches!(event, Event::TierGranted { .. } | Event::TierGrantEnded { .. })).for_each(|event| tier.apply(event));
+        tier.held(self.now)
+    }
+
     /// Figures by wallet, and the tier, as they stand.
     pub(super) fn outcome(&self) -> (SmallVec<[Figures; 1]>, u8) {
-        (self.desks.iter().map(|desk| desk.figures).collect(), self.tier)
+        (self.desks.iter().map(|desk| desk.figures).collect(), self.tier_held())
     }
 
     /// Closes the draft.
     pub(super) fn record(self, header: u128, body: Body) -> Record {
         let after = (0_u8..).zip(&self.desks).filter(|(_, desk)| desk.touched).map(|(number, desk)| (number, desk.figures)).collect();
-        Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after, tier: self.tier }
+        let tier = self.tier_held();
+        Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after, tier }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn issue(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, he
     pending
 }
 
-fn active(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, points: i64, lot: crate::ids::LotId, (activated_at, expires_at): (Millis, Millis)) {
+pub(super) fn active(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, points: i64, lot: crate::ids::LotId, (activated_at, expires_at): (Millis, Millis)) {
     let from_activation = programme.wallet(wallet).expiry.filter(|rule| rule.from_activation);
     let counted = |rule: crate::programme::ExpiryRule| expiry(activated_at, rule.months, rule.round_up, &programme.zone).max(draft.rolled(wallet, programme));
     let expires_at = from_activation.map_or(expires_at, counted);

@@ -6,6 +6,7 @@ mod clawback;
 mod deliver;
 mod draft;
 mod enrol;
+mod goals;
 mod hold;
 mod issue;
 mod purchase;
@@ -14,6 +15,7 @@ mod repeat;
 mod returns;
 mod reverse;
 mod transfer;
+mod update;
 
 use std::sync::Arc;
 
@@ -109,7 +111,8 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::Deliver { .. }
         | Ask::Reverse { .. }
         | Ask::AddAlias { .. }
-        | Ask::RemoveAlias { .. } => {}
+        | Ask::RemoveAlias { .. }
+        | Ask::Update(_) => {}
     }
     seqs
 }
@@ -153,7 +156,9 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::Transfer { from, to, points } => transfer::transfer(&mut draft, *from, *to, *points)?,
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
+        Ask::Update(change) => update::update(change)?,
     };
+    goals::settle(&mut draft)?;
     let too_many = |Figures { available, pending, held, debt }| [available, pending, held, debt].into_iter().any(|points| points > MOST);
     if draft.numbers().any(|wallet| too_many(draft.figures(wallet))) {
         return Err(Rejection::new(Code::Overflow, "", "the member's balance would grow beyond what can be counted"));
@@ -196,6 +201,8 @@ pub fn due(member: &Member, context: &Context<'_>) -> Option<(SmallVec<[Figures;
 mod tests;
 #[cfg(test)]
 mod tests_conditions;
+#[cfg(test)]
+mod tests_goals;
 #[cfg(test)]
 mod tests_returns;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{Draft, hold, issue, returns};
 use crate::basket::{Basket, Worth};
 use crate::command::Purchase;
 use crate::earn::{Facts, earn};
+use crate::goals;
 use crate::programme::{Metric, Programme};
 use crate::record::{Body, Event, Notice, Record, Sale, Share};
 use crate::time::{DAY_MS, Day, Millis};
@@ -41,15 +42,14 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let zone = programme.store_zone(&basket.store);
     let day = Day::at(basket.occurred_at, zone);
     let local = Day::at(basket.occurred_at, &programme.zone);
-    let tier = draft.tier_at(basket.occurred_at);
     let room = |draft: &Draft<'_>, wallet: u8| {
         let (period, most) = programme.wallet(wallet).caps.member?;
         Some(most.saturating_sub(draft.room_used(wallet, period.start(local))).max(0))
     };
-    let first = draft.member.purchases == 0;
-    let facts = Facts { tier, first, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
+    let found = draft.member.profile.found(&programme, basket.occurred_at, draft.tier_at(basket.occurred_at), draft.member.purchases == 0);
+    let facts = Facts { found, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
     let earned = earn(&programme, basket, &worth, &facts)?;
-    let head = programme.head(basket, tier, first);
+    let head = programme.head(basket, &facts.found);
     let mut shares = SmallVec::new();
     for wallet in draft.numbers() {
         let (points, (burned, paid)) = (earned.of(wallet), burned.get(usize::from(wallet)).copied().unwrap_or_default());
@@ -70,6 +70,8 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         draft.emit(Event::Metric { period: tier_period, amount: metric });
         draft.upgrade();
     }
+    let parts = goals::parts(&programme, &head, &worth);
+    super::goals::count(draft, &programme, basket, (&facts.found, day), &parts);
     let mut notices = SmallVec::new();
     let sold: i64 = basket.lines.iter().zip(&worth.lines).filter(|(_, line)| line.sold).map(|(_, line)| basket.gross(line)).sum();
     // What came back of a sale in another currency cannot be set against these tenders.
@@ -86,14 +88,14 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         keys: purchase.keys.clone(),
         alias: purchase.alias.clone(),
         programme: programme.version,
-        tier,
-        first,
+        found: facts.found,
         tier_period,
         day,
         awards: earned.awards,
         shares,
         converted: earned.converted,
         metric,
+        parts,
         standing: draft.standing(),
         exchanged,
         notices,
@@ -142,18 +144,10 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
     Ok(burned)
 }
 
-/// What a sale counts for a tier by spend, in the tier's currency (rule 7), rounded down; without a rate nothing.
-pub(super) fn spent(programme: &Programme, basket: &Basket, currency: crate::number::Currency, eligible: i64) -> i64 {
-    let minor = |currency: crate::number::Currency| 10_i128.pow(currency.exponent().into());
-    let rate = programme.exchange(basket.currency, currency, basket.occurred_at);
-    let sum = rate.map(|rate| i128::from(eligible) * i128::from(rate.num) * minor(currency) / (i128::from(rate.den) * minor(basket.currency)));
-    sum.and_then(|sum| i64::try_from(sum).ok()).map_or(0, |sum| sum.min(crate::earn::MAX_POINTS))
-}
-
 fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, worth: &Worth, (tier_period, day): (Day, Day), earned: &crate::earn::Earned) -> i64 {
     match programme.tiers.metric {
         Metric::Points(wallet) => earned.of(wallet),
-        Metric::Spend(currency) => spent(programme, basket, currency, earned.eligible),
+        Metric::Spend(currency) => programme.spent(basket, currency, earned.eligible),
         Metric::Visits => {
             let store = store_number(&basket.store, tier_period);
             if !worth.keeps_something() {

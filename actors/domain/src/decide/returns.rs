@@ -9,6 +9,7 @@ use super::Draft;
 use crate::basket::{Basket, Line, LineKind, LineWorth, Worth};
 use crate::command::{BlindReturn, LineBack, Return, SaleName};
 use crate::earn::{Facts, earn};
+use crate::ids::LotId;
 use crate::keys::Keys;
 use crate::number::{Decimal, mul_div_floor};
 use crate::programme::{Clawback, Metric};
@@ -150,7 +151,7 @@ pub(super) fn blind(draft: &mut Draft<'_>, asked: &BlindReturn) -> Result<Body, 
 /// How a sale stands before this: as sold, or as its last return left it.
 fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft {
     let share = |share: &crate::record::Share| Left { wallet: share.wallet, kept: share.earned, restored: 0 };
-    let whole = SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric };
+    let whole = SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric, parts: sale.parts.clone() };
     let Some(last) = draft.member.last_return(seq) else { return whole };
     let record = records.iter().find(|(number, _)| *number == last).map(|(_, record)| &record.body);
     let found = match record {
@@ -225,7 +226,8 @@ fn back(
 
     let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
     let rooms = version.numbers().map(|wallet| sale.share(wallet).and_then(|share| share.room)).collect();
-    let earned = earn(&version, &sale.basket, &remains, &Facts { tier: sale.tier, first: sale.first, rooms })?;
+    let facts = Facts { found: sale.found.clone(), rooms };
+    let earned = earn(&version, &sale.basket, &remains, &facts)?;
     let mut refunds = Refunds { sale, worth, remains: &remains, asked: points_refund, gone };
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
     let mut claims: SmallVec<[Claim; 1]> = SmallVec::new();
@@ -241,7 +243,7 @@ fn back(
         let kept = of.kept.min(earned.of(of.wallet));
         let claimed = of.kept - kept;
         of.kept = kept;
-        let unmet = claim(draft, of.wallet, seq, claimed, &places);
+        let unmet = claim(draft, of.wallet, LotId::sale(short(seq)), claimed, &places);
         claims.push(Claim { wallet: of.wallet, claimed, restored, unmet });
     }
     for wallet in draft.numbers() {
@@ -257,7 +259,7 @@ fn back(
             left.metric - before.metric
         }
         Metric::Spend(currency) => {
-            left.metric = left.metric.min(super::purchase::spent(&version, &sale.basket, currency, earned.eligible));
+            left.metric = left.metric.min(version.spent(&sale.basket, currency, earned.eligible));
             left.metric - before.metric
         }
         Metric::Visits if gone && had_something => {
@@ -272,6 +274,7 @@ fn back(
         draft.emit(Event::Metric { period: sale.tier_period, amount: change });
         draft.withdraw();
     }
+    super::goals::take_back(draft, sale, &version, &remains, &mut left);
     for claim in &claims {
         draft.meet_debt(claim.wallet);
     }
@@ -281,7 +284,7 @@ fn back(
 /// A line that has come back whole is not delivered any more. What a cap had kept of its points, and the goods left would
 /// have earned, waits with the rest of the sale.
 fn gone_lines(draft: &mut Draft<'_>, wallet: u8, sale: u64, left: &SaleLeft) {
-    let seq = u32::try_from(sale).unwrap_or(u32::MAX);
+    let seq = short(sale);
     let gone = |line: u16| left.lines.iter().any(|(place, net, quantity)| *place == line && *net == 0 && quantity.0 == 0);
     let waiting: Vec<_> = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq).copied().collect();
     for (lot, unlock) in waiting {
@@ -297,7 +300,7 @@ fn gone_lines(draft: &mut Draft<'_>, wallet: u8, sale: u64, left: &SaleLeft) {
 
 /// A basket's bonus waits for the sale's last line; when that has come back instead, nothing is left to wait for.
 fn bonus_of_the_rest(draft: &mut Draft<'_>, wallet: u8, sale: u64) {
-    let seq = u32::try_from(sale).unwrap_or(u32::MAX);
+    let seq = short(sale);
     let mut waiting = draft.wallet(wallet).waiting.iter().filter(|(lot, _)| lot.id.seq == seq);
     if waiting.all(|(_, unlock)| !matches!(unlock, Unlock::Delivery { .. })) {
         super::deliver::last_line(draft, wallet, seq);
@@ -357,6 +360,11 @@ impl Refunds<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Records of one member are numbered far below 2^32.
+fn short(seq: u64) -> u32 {
+    u32::try_from(seq).unwrap_or(u32::MAX)
 }
 
 /// Lines are bounded far below this.

@@ -44,6 +44,7 @@ pub(super) fn source() -> Source {
         rates: vec![RateSource { wallet: "".into(), id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), when: ConditionSource::default(), text: "".into() }],
         multipliers: Vec::new(),
         bonuses: Vec::new(),
+        goals: Vec::new(),
         metric: MetricSource::Points("".into()),
         period: TierPeriod::CalendarYear,
         levels: [("bronze", 0), ("silver", 100)].map(|(id, threshold)| Level { id: id.into(), name: id.into(), threshold }).into(),
@@ -109,6 +110,21 @@ impl World {
     pub(super) fn buys(&mut self, id: &str, basket: Basket) -> Result<Arc<Record>, Code> {
         let keys = Keys { transaction: Some(TransactionId { source: "pos".into(), id: id.into() }), ..Keys::default() };
         self.does(0, Ask::Purchase(Box::new(Purchase { basket: Arc::new(basket), keys, alias: None })))
+    }
+
+    /// A return of lines of a sale, all of it when none is named.
+    pub(super) fn returns(&mut self, header: u128, sale: u64, lines: &[(&str, Option<i64>)]) -> Result<Arc<Record>, Code> {
+        let back = |(line, amount): &(&str, Option<i64>)| crate::command::LineBack { line: (*line).into(), quantity: None, amount: *amount };
+        let asked = crate::command::Return {
+            kind: crate::keys::KeyKind::Return,
+            sale: crate::command::SaleName::Seq(sale),
+            lines: lines.iter().map(back).collect(),
+            currency: None,
+            points_refund: None,
+            keys: Keys::default(),
+            occurred_at: self.now,
+        };
+        self.does(header, Ask::Return(Box::new(asked)))
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -272,7 +288,7 @@ fn rule_21_a_purchase_earns_at_the_tier_held_before_it() {
     let record = world.buys("a", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
     assert_eq!(record.tier, 1);
     let Body::Purchased(sale) = &record.body else { panic!("a sale") };
-    assert_eq!(sale.tier, 0);
+    assert_eq!(sale.found.tier, 0);
     // Kept through the next year by the closed one, lost after it.
     world.now += 500 * DAY_MS;
     assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.1), Some(1));

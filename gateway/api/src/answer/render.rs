@@ -57,6 +57,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         let wallet = WalletAfter {
             earned: sale.map(|_| share.map_or(0, |share| share.earned)),
             earned_pending: share.map(|share| share.pending).filter(|pending| *pending > 0),
+            rewarded: Some(goals::rewarded(record, *number)).filter(|points| *points != 0),
             spent: share.map(|share| share.burned).filter(|burned| *burned > 0),
             wallet: Wallet::of(*figures, programme, *number),
             change: Change::of(record, *number),
@@ -81,12 +82,13 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         returned: Vec::new(),
         wallets: ByWallet::new(programme, record.after.iter().map(after)),
         tier: TierAfter::of(programme, record),
+        goals: goals::after(programmes, programme, wanted, record),
         explanation: Vec::new(),
         programme_version: record.programme,
         notices: Vec::new(),
     };
     match &record.body {
-        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } => {}
+        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) => {}
         Body::Purchased(sale) => {
             written.id = id(Kind::Purchase, seq);
             written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
@@ -171,6 +173,7 @@ fn what(body: &Body) -> What {
         Body::Reversed { .. } => What::Reversal,
         Body::AliasAdded { .. } => What::AliasAdded,
         Body::AliasRemoved { .. } => What::AliasRemoved,
+        Body::Updated(_) => What::Update,
     }
 }
 

@@ -52,6 +52,12 @@ pub struct ProgrammeFile {
     #[serde(default)]
     #[schema(max_items = 10000)]
     pub(super) bonus: Vec<Bonus>,
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub(super) quest: Vec<Quest>,
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub(super) achievement: Vec<Achievement>,
     pub(super) tiers: Tiers,
     #[serde(default)]
     #[schema(value_type = HashMap<String, AliasPolicy>)]
@@ -249,6 +255,84 @@ pub(super) struct Bonus {
     pub(super) text: Words,
 }
 
+/// Things to do in a window, for a reward. Members' progress goes by the id: what is different gets another one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Quest)]
+pub(super) struct Quest {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "fresh-week")]
+    pub(super) id: Text,
+    pub(super) name: Words,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-11-27T00:00")]
+    pub(super) from: Option<At>,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-12-04T00:00")]
+    pub(super) until: Option<At>,
+    #[schema(max_items = 20)]
+    pub(super) step: Vec<Step>,
+    #[serde(default)]
+    pub(super) repeatable: bool,
+    pub(super) reward: Option<Reward>,
+    pub(super) text: Words,
+}
+
+/// A milestone, once in a life.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Achievement)]
+pub(super) struct Achievement {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "hundred-visits")]
+    pub(super) id: Text,
+    pub(super) name: Words,
+    pub(super) step: Step,
+    /// It stays whatever comes back later.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) keep: bool,
+    pub(super) reward: Option<Reward>,
+    pub(super) text: Words,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One thing to do: exactly one of the figures, of what the conditions name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Step)]
+pub(super) struct Step {
+    pub(super) spend: Option<MinSpend>,
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
+    pub(super) units: Option<i64>,
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
+    pub(super) purchases: Option<i64>,
+    /// Store days.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
+    pub(super) visits: Option<i64>,
+    /// Days of the member's own zone.
+    #[schema(minimum = 1, maximum = 366)]
+    pub(super) days_in_a_row: Option<i64>,
+    #[schema(minimum = 1, maximum = 366)]
+    pub(super) weeks_in_a_row: Option<i64>,
+    #[serde(default)]
+    pub(super) when: When,
+}
+
+/// Points, in a wallet's smallest unit; or a tier for so many days.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Reward)]
+pub(super) struct Reward {
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "points")]
+    pub(super) wallet: Option<Text>,
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    pub(super) points: Option<i64>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "gold")]
+    pub(super) tier: Option<Text>,
+    #[schema(minimum = 1, maximum = 3_660)]
+    pub(super) days: Option<i32>,
+}
+
 /// Which points wait, and for what.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -362,10 +446,25 @@ pub(super) struct When {
     /// The member's first purchase only.
     #[serde(default)]
     pub(super) first_purchase: bool,
+    /// The member's birthday: the day, the seven days that begin with it, or its month.
+    pub(super) birthday: Option<BirthdayName>,
+    /// Segments, of which the member is in one.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 100)]
+    pub(super) segments: Vec<Text>,
     /// Groups of products; one of each must be bought.
     #[serde(default)]
     #[schema(value_type = Vec<Vec<String>>, max_items = 100)]
     pub(super) bundle: Vec<Vec<Text>>,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = programme::BirthdayName)]
+pub(super) enum BirthdayName {
+    Day,
+    Week,
+    Month,
 }
 
 #[derive(Deserialize, ToSchema, Clone, Copy)]

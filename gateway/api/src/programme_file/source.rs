@@ -1,7 +1,11 @@
 //! From a programme as written to what the domain compiles.
 
-use tessera_domain::compile::{BonusSource, ConditionSource, ExchangeSource, MetricSource, MultiplierSource, PendingSource, RateSource, Source, TransferSource};
+use tessera_domain::compile::{
+    BonusSource, ConditionSource, ExchangeSource, GoalSource, MetricSource, MultiplierSource, PendingSource, RateSource, RewardSource, Source, StepSource, TransferSource,
+};
+use tessera_domain::goals::{GoalKind, Measure};
 use tessera_domain::number::Rounding;
+use tessera_domain::profile::BirthdayWindow;
 use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Sentence, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
 use tessera_domain::rules::Condition;
 use tessera_domain::time::{Period, RoundUp};
@@ -28,9 +32,15 @@ impl When {
             tenders: self.tenders,
             regions: Vec::new(),
             first_purchase: self.first_purchase,
+            birthday: self.birthday.map(|window| match window {
+                BirthdayName::Day => BirthdayWindow::Day,
+                BirthdayName::Week => BirthdayWindow::Week,
+                BirthdayName::Month => BirthdayWindow::Month,
+            }),
+            segments: Vec::new(),
             bundle: self.bundle,
         };
-        ConditionSource { when, tiers: self.tiers, regions: self.regions, hours: self.hours.into_iter().map(|hours| (hours.from, hours.to)).collect() }
+        ConditionSource { when, tiers: self.tiers, regions: self.regions, segments: self.segments, hours: self.hours.into_iter().map(|hours| (hours.from, hours.to)).collect() }
     }
 }
 
@@ -75,6 +85,29 @@ impl Wallet {
     }
 }
 
+impl Step {
+    fn source(self) -> StepSource {
+        let spend = self.spend.map(|spend| (Measure::Spend(spend.currency.0), spend.amount));
+        let of = |measure: Measure, figure: Option<i64>| figure.map(|figure| (measure, figure));
+        let (units, purchases, visits) = (of(Measure::Units, self.units), of(Measure::Purchases, self.purchases), of(Measure::Visits, self.visits));
+        let (days, weeks) = (of(Measure::Days, self.days_in_a_row), of(Measure::Weeks, self.weeks_in_a_row));
+        let mut written = [spend, units, purchases, visits, days, weeks].into_iter().flatten();
+        let measure = written.next();
+        StepSource { measure: if written.next().is_none() { measure } else { None }, when: self.when.source() }
+    }
+}
+
+impl Reward {
+    fn source(reward: Option<Self>) -> RewardSource {
+        match reward {
+            None => RewardSource::None,
+            Some(Self { wallet, points: Some(points), tier: None, days: None }) => RewardSource::Points(wallet.unwrap_or_default(), points),
+            Some(Self { wallet: None, points: None, tier: Some(tier), days: Some(days) }) => RewardSource::Tier(tier, days),
+            Some(Self { .. }) => RewardSource::Unclear,
+        }
+    }
+}
+
 impl Words {
     /// Without one in the programme's language, that is left empty: a finding, where there are others.
     fn sentence(self, own: &str) -> Sentence {
@@ -104,6 +137,31 @@ impl ProgrammeFile {
             },
             when: row.when.source(),
         };
+        let quest = |row: Quest| GoalSource {
+            kind: GoalKind::Quest,
+            id: row.id,
+            name: row.name.sentence(&language),
+            from: row.from.map(|at| at.0),
+            until: row.until.map(|at| at.0),
+            steps: row.step.into_iter().map(Step::source).collect(),
+            repeatable: row.repeatable,
+            keep: true,
+            reward: Reward::source(row.reward),
+            text: row.text.sentence(&language),
+        };
+        let achievement = |row: Achievement| GoalSource {
+            kind: GoalKind::Achievement,
+            id: row.id,
+            name: row.name.sentence(&language),
+            from: None,
+            until: None,
+            steps: vec![row.step.source()],
+            repeatable: false,
+            keep: row.keep,
+            reward: Reward::source(row.reward),
+            text: row.text.sentence(&language),
+        };
+        let goals = self.quest.into_iter().map(quest).chain(self.achievement.into_iter().map(achievement)).collect();
         let tiers = self.tiers;
         Source {
             name: self.name,
@@ -119,6 +177,7 @@ impl ProgrammeFile {
             rates: self.earn.into_iter().map(earn).collect(),
             multipliers: self.multiplier.into_iter().map(multiplier).collect(),
             bonuses: self.bonus.into_iter().map(bonus).collect(),
+            goals,
             metric: match (tiers.metric, tiers.currency) {
                 (MetricName::Points, _) => MetricSource::Points(tiers.wallet),
                 (MetricName::Visits, _) => MetricSource::Visits,
