@@ -22,9 +22,10 @@ bench: ## durable purchases and reads as ratios to a ceiling measured in the sam
 	$(CARGO) build --release -p tessera-node
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench
 
-rules: ## purchases with 9,900 rules, of which 20 match, against those 20 alone; also target/rules.json
+rules: ## purchases with 9,900 rules, of which 20 match, against those 20 alone; then with 1,000 in CEL; also target/rules.json
 	$(CARGO) build --release -p tessera-node
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 9900 --out target/rules.json
+	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 1000 --expressions --out target/expressions.json
 
 properties: ## CASES random programmes × baskets × returns, worked out a second time by tests/engine.py
 	$(CARGO) build -p tessera-node

@@ -2,11 +2,13 @@
 with the engine that it checks. Deliberately slow and plain. Rule numbers are those of the rule book."""
 import datetime
 import math
+import re
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 EXPONENT = {"JPY": 0, "USD": 2, "EUR": 2, "KWD": 3}
 EARNS = {"goods", "service"}
+OF_LINE = {"sku", "category", "brand", "unit", "kind", "quantity", "amount", "net"}
 
 
 def split(total, weights):
@@ -97,14 +99,34 @@ class Sale:
                 found.append((id, base, math.floor(quantity) if piece else 1))
         return found
 
+    def says(self, expression, earning, id=None):
+        """An expression of the few that Python reads as CEL does, once its and and or are written out."""
+        basket, local = self.basket, self.local()
+        names = {"total": sum(base for _, base, _ in earning), "line_count": len(earning), "store": basket.get("store", ""), "channel": basket.get("channel", ""), "currency": basket["currency"],
+                 "weekday": local.strftime("%A").lower(), "hour": local.hour, "minute": local.minute, "day": local.day, "month": local.month, "year": local.year, "first_purchase": self.first,
+                 "tenders": [tender["type"] for tender in basket.get("tenders", [])], "customer_group": basket.get("customer_group", ""), "size": len}
+        if id is not None:
+            net, _, quantity = self.remains(id, self.left)
+            names |= {name: self.lines[id][name] for name in ("sku", "category", "brand", "unit", "kind", "amount")} | {"net": net, "quantity": float(quantity)}
+        return eval(expression.replace("&&", " and ").replace("||", " or "), {"__builtins__": {}}, names)  # noqa: S307
+
+    def of_line(self, when):
+        return "expression" in when and bool(OF_LINE & set(re.findall("[a-z_]+", when["expression"])))
+
+    def local(self):
+        zone = self.programme.get("stores", {}).get(self.basket.get("store", ""), self.programme["zone"])
+        return datetime.datetime.fromisoformat(self.basket["occurred_at"]).astimezone(ZoneInfo(zone))
+
     def on_line(self, when, id):
         line = self.lines[id]
+        if self.of_line(when) and not self.says(when["expression"], self.now, id):
+            return False
         return ((not when.get("categories") or any(below(prefix, line["category"]) for prefix in when["categories"]))
                 and (not when.get("skus") or line["sku"] in when["skus"]) and (not when.get("brands") or line["brand"] in when["brands"]))
 
     def holds(self, when, earning):
         basket, store = self.basket, self.basket.get("store", "")
-        local = datetime.datetime.fromisoformat(basket["occurred_at"]).astimezone(ZoneInfo(self.programme.get("stores", {}).get(store, self.programme["zone"])))
+        local = self.local()
         clock = local.strftime("%H:%M")
         tests = [
             not when.get("stores") or store in when["stores"],
@@ -116,6 +138,7 @@ class Sale:
             not when.get("hours") or any(one["from"] <= clock < one["to"] if one["from"] < one["to"] else clock >= one["from"] or clock < one["to"] for one in when["hours"]),
             not when.get("tenders") or any(tender["type"] in when["tenders"] for tender in basket.get("tenders", [])),
             not when.get("first_purchase") or self.first,
+            "expression" not in when or self.of_line(when) or self.says(when["expression"], earning),
             "from" not in when or datetime.datetime.fromisoformat(when["from"]) <= local,
             "until" not in when or local < datetime.datetime.fromisoformat(when["until"]),
             all(any(self.lines[id]["sku"] in group for id, _, _ in earning) for group in when.get("bundle", [])),
@@ -132,6 +155,7 @@ class Sale:
         """{(line or None, kind, rule): points} of a wallet, in the order in which they were added (rule 6)."""
         wallet, mine = self.programme["wallet"][number], lambda kind: [one for one in self.programme.get(kind, []) if (one.get("wallet") or self.programme["wallet"][0]["id"]) == self.programme["wallet"][number]["id"]]
         earning = self.earning(wallet, left)
+        self.now, self.left = earning, left
         bases = sorted((rule for rule in mine("earn") if self.holds(rule.get("when", {}), earning)), key=lambda rule: (-rule.get("priority", 0), rule["id"]))
         multipliers = sorted((rule for rule in mine("multiplier") if self.holds(rule.get("when", {}), earning)), key=lambda rule: (-rule.get("priority", 0), rule["id"]))
         exact, unit = [], Fraction(10 ** wallet.get("decimals", 0), 10 ** EXPONENT[self.basket["currency"]])

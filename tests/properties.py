@@ -56,6 +56,10 @@ def condition(rng, at, depth):
     maybe(0.15, "min_spend", lambda: {"currency": rng.choice(list(engine.EXPONENT)), "amount": rng.choice([1, 100, 1000, 3000, 9999])})
     maybe(0.12, "min_quantity", lambda: rng.randint(1, 9))
     maybe(0.06, "bundle", lambda: [[rng.choice(SKUS)], rng.sample(SKUS, 2)])
+    maybe(0.1, "expression", lambda: rng.choice([
+        f"total >= {rng.choice([1, 500, 3000])} && (hour < {rng.randint(1, 23)} || weekday == 'friday')", f"line_count > {rng.randint(1, 4)}", f"quantity >= {rng.randint(1, 4)}.0 || sku == 's1'",
+        f"net > {rng.choice([10, 400, 2000])} && category in ['a', 'd', 'tobacco']", "'points' in tenders || first_purchase", "amount % 2 == 0 && brand != 'other'", f"channel + store == 'web{rng.randint(1, 3)}'",
+        f"size(tenders) > {rng.randint(0, 2)} && minute % 7 != {rng.randint(0, 6)}"]))
     maybe(0.08, "from", lambda: (at + datetime.timedelta(seconds=rng.randint(-300, 300))).isoformat())
     if "from" not in when:
         maybe(0.08, "until", lambda: (at + datetime.timedelta(seconds=rng.randint(-300, 300))).isoformat())

@@ -77,7 +77,7 @@ fn describe(status: &str) -> &'static str {
 fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     for item in document.paths.paths.values_mut() {
-        let operations: [&mut Option<Operation>; 4] = [&mut item.get, &mut item.post, &mut item.delete, &mut item.put];
+        let operations: [&mut Option<Operation>; 5] = [&mut item.get, &mut item.post, &mut item.delete, &mut item.put, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             let id = operation.operation_id.clone().unwrap_or_default();
             let always: &[&str] = if refusals(&id).is_empty() { &[] } else { &["429", "503"] };

@@ -164,6 +164,8 @@ pub struct ConditionSource {
     pub tiers: Vec<Text>,
     pub regions: Vec<Text>,
     pub segments: Vec<Text>,
+    /// Compiled, or why it cannot be.
+    pub expression: Option<Result<std::sync::Arc<dyn crate::rules::Expression>, String>>,
     /// From and to, as `HH:MM`.
     pub hours: Vec<(Text, Text)>,
 }
@@ -274,7 +276,8 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         }
         let when = condition(f, at, &rule.when, &names);
         let of = (!rule.wallet.is_empty()).then(|| wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets));
-        f.unless(!when.has_minimum(), format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend and min_quantity out");
+        let plain = !when.has_minimum() && when.expression.is_none();
+        f.unless(plain, format!("{at}.when"), "a pending rule looks at a line and at the head, not at sums; leave min_spend, min_quantity, bundle and expression out");
         PendingRule { id: rule.id.clone(), wallet: of, priority: rule.priority, unlock: rule.unlock.unwrap_or(UnlockRule::Delivered), when }
     });
     let goals = goals(&mut findings, &names);
@@ -295,6 +298,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         zone,
         stores,
         regions,
+        region_ids: source.regions.keys().cloned().collect(),
         notice_unknown_stores: source.notice_unknown_stores,
         wallets: wallets.clone(),
         transfers,
@@ -574,6 +578,11 @@ fn condition(findings: &mut Findings, at: &str, written: &ConditionSource, names
         }
     }
     findings.unless(when.bundle.iter().all(|group| !group.is_empty()), format!("{at}.bundle"), "each group of a bundle names at least one product");
+    match &written.expression {
+        None => {}
+        Some(Ok(expression)) => when.expression = Some(expression.clone()),
+        Some(Err(text)) => findings.say(format!("{at}.expression"), text.clone()),
+    }
     for id in &written.segments {
         let place = names.segments.binary_search(id).ok().and_then(|place| u16::try_from(place).ok());
         when.segments.extend(place);

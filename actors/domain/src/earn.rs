@@ -14,7 +14,7 @@ use crate::basket::{Basket, Paid, Worth};
 use crate::number::{Currency, Ratio, Wide, lcm, mul};
 use crate::profile::Found;
 use crate::programme::{BaseRule, Multiplier, Programme, Stacking, WalletRules};
-use crate::rules::{Condition, Head};
+use crate::rules::{Condition, Head, Sight};
 use crate::{Code, Rejection};
 
 /// `line` of an award that belongs to the whole basket.
@@ -110,7 +110,7 @@ pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts
     let mut earned = Earned::default();
     for (number, wallet) in programme.numbers().zip(&programme.wallets) {
         let items = items(programme, wallet, basket, worth);
-        let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, candidates: &candidates };
+        let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, sight: Sight { programme, head: &head, worth, items: &items }, candidates: &candidates };
         let room = facts.rooms.get(usize::from(number)).copied().flatten();
         let (mut awards, points) = sale.earn(room, &mut earned.converted).ok_or_else(|| Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it"))?;
         if number == 0 {
@@ -188,6 +188,7 @@ struct Selling<'a> {
     head: &'a Head<'a>,
     worth: &'a Worth,
     items: &'a [Item],
+    sight: Sight<'a>,
     candidates: &'a Candidates,
 }
 
@@ -209,7 +210,7 @@ impl<'a> Selling<'a> {
         let found = candidates.iter().filter_map(|number| Some((*number, rules.get(usize::from(*number))?)));
         let holds = |rule: &R| {
             let (wallet, when) = of(rule);
-            wallet == self.number && matches(self.programme, self.head, self.items, when)
+            wallet == self.number && self.sight.matches(when)
         };
         found.filter(|(_, rule)| holds(rule)).collect()
     }
@@ -221,15 +222,14 @@ impl<'a> Selling<'a> {
         let rate = |rule: &BaseRule| self.programme.exchange(basket.currency, rule.currency, basket.occurred_at);
         let mut plans = Vec::with_capacity(self.items.len());
         for item in self.items {
-            let line = &basket.lines[item.place];
-            let mut on_line = bases.iter().filter(|(_, rule)| rule.when.line(line));
+            let mut on_line = bases.iter().filter(|(_, rule)| self.sight.line(&rule.when, item.place));
             // Rule 7: those of the purchase's own currency first; only where there is none, the others by the rate of the day.
             let own = on_line.clone().find(|(_, rule)| rule.currency == basket.currency).map(|found| (found, Ratio::ONE));
             let Some(((number, rule), exchange)) = own.or_else(|| on_line.find_map(|found| Some((found, rate(found.1)?)))) else { continue };
             if rule.currency != basket.currency && !converted.iter().any(|(currency, _)| *currency == rule.currency) {
                 converted.push((rule.currency, exchange));
             }
-            let matching: Vec<_> = multipliers.iter().filter(|(_, rule)| rule.when.line(line)).copied().collect();
+            let matching: Vec<_> = multipliers.iter().filter(|(_, rule)| self.sight.line(&rule.when, item.place)).copied().collect();
             plans.push(Plan { item, rule: *number, rate: rule.points, exchange, multipliers: one_of_each_group(&matching) });
         }
         plans
@@ -290,7 +290,7 @@ impl<'a> Selling<'a> {
         let bonuses = self.matching(&self.candidates.bonuses, &self.programme.bonuses, |rule| (rule.wallet, &rule.when));
         for (number, bonus) in bonuses {
             let source = Source::Bonus(number);
-            let earns = |item: &&Item| item.unpaid && item.base > 0 && bonus.when.line(&self.head.basket.lines[item.place]);
+            let earns = |item: &&Item| item.unpaid && item.base > 0 && self.sight.line(&bonus.when, item.place);
             let mut earning = self.items.iter().filter(earns);
             if bonus.per_unit {
                 for item in earning {
@@ -305,29 +305,6 @@ impl<'a> Selling<'a> {
         }
         Some(())
     }
-}
-
-/// Head conditions and minimums: counts the lines that earn by rule 5, before points tenders, and of
-/// them those that the condition's own categories or products name.
-pub(crate) fn matches(programme: &Programme, head: &Head<'_>, items: &[Item], when: &Condition) -> bool {
-    if !when.head(head) {
-        return false;
-    }
-    if !when.has_minimum() {
-        return true;
-    }
-    let basket = head.basket;
-    let named = || items.iter().filter(|item| when.line(&basket.lines[item.place]));
-    let spent = when.min_spend.is_none_or(|(currency, least)| {
-        // In the rule's currency (rule 7), exactly; without a rate it is not met.
-        let sum: i128 = named().map(|item| i128::from(item.base)).sum();
-        let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
-        programme
-            .exchange(basket.currency, currency, basket.occurred_at)
-            .is_some_and(|rate| sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency))
-    });
-    let sold = |skus: &Vec<crate::Text>| items.iter().any(|item| skus.contains(&basket.lines[item.place].sku));
-    spent && when.bundle.iter().all(sold) && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
 }
 
 /// Of an exclusive group only the largest factor, ties by id.

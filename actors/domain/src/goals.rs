@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 
 use crate::Text;
 use crate::basket::Worth;
-use crate::earn::{items, matches};
+use crate::earn::items;
 use crate::ids::{GoalKey, LotId};
 use crate::number::Currency;
 use crate::programme::{Programme, Sentence};
 use crate::record::Event;
-use crate::rules::{Condition, Head};
+use crate::rules::{Condition, Head, Sight};
 use crate::time::{DAY_MS, Day, Millis, Moment, Period};
 
 /// A quest or an achievement, as a programme version has it.
@@ -96,12 +96,13 @@ pub fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth) -> SmallVec<
     }
     let basket = head.basket;
     let items = items(programme, programme.wallet(0), basket, worth);
+    let sight = Sight { programme, head, worth, items: &items };
     for (goal, of) in (0_u16..).zip(&programme.goals) {
         for (step, Step { measure, when, .. }) in (0_u8..).zip(&of.steps) {
-            if !matches(programme, head, &items, when) {
+            if !sight.matches(when) {
                 continue;
             }
-            let named = || items.iter().filter(|item| when.line(&basket.lines[item.place]));
+            let named = || items.iter().filter(|item| sight.line(when, item.place));
             let amount = match measure {
                 Measure::Spend(currency) => {
                     let sum = named().fold(0_i64, |sum, item| sum.saturating_add(item.base));
@@ -109,8 +110,8 @@ pub fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth) -> SmallVec<
                 }
                 Measure::Units => named().fold(0_i64, |sum, item| sum.saturating_add(item.units)),
                 Measure::Purchases | Measure::Visits | Measure::Days | Measure::Weeks => {
-                    let kept = |(line, worth): (&crate::basket::Line, &crate::basket::LineWorth)| worth.is_kept() && when.line(line);
-                    i64::from(basket.lines.iter().zip(&worth.lines).any(kept))
+                    let kept = |(place, line): (usize, &crate::basket::LineWorth)| line.is_kept() && sight.line(when, place);
+                    i64::from(worth.lines.iter().enumerate().any(kept))
                 }
             };
             if amount > 0 {

@@ -28,6 +28,8 @@ pub struct Programme {
     pub stores: BTreeMap<Text, TimeZone>,
     /// Places of a store's regions.
     pub regions: BTreeMap<Text, Vec<u16>>,
+    /// Ids of the regions, by their places.
+    pub region_ids: Vec<Text>,
     /// An unknown store is told to the caller.
     pub notice_unknown_stores: bool,
     /// The first is the one meant when none is named. A later version only adds to them: a wallet goes by its place.

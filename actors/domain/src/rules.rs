@@ -1,13 +1,16 @@
 //! Which rules match: the typed conditions, and an index by the first thing that each looks at.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use crate::Text;
-use crate::basket::{Basket, Line};
+use crate::basket::{Basket, Line, Worth};
+use crate::earn::Item;
 use crate::number::Currency;
 use crate::profile::{BirthdayWindow, Found};
+use crate::programme::Programme;
 use crate::time::{Day, Moment, minute_of_day};
 
 /// Typed conditions; an empty list or `None` is no condition.
@@ -45,6 +48,16 @@ pub struct Condition {
     pub bundle: Vec<Vec<Text>>,
     pub min_spend: Option<(Currency, i64)>,
     pub min_quantity: Option<i64>,
+    /// What the conditions above cannot say.
+    pub expression: Option<Arc<dyn Expression>>,
+}
+
+/// A condition written as a formula; it is compiled elsewhere. Pure: the same sale gives the same answer for ever.
+pub trait Expression: std::fmt::Debug + Send + Sync {
+    /// Whether it looks at a line; otherwise it is of the whole sale.
+    fn of_line(&self) -> bool;
+    /// Whether it holds; what cannot be worked out (a division by 0, say) does not. `line`: its place, for one that looks at a line.
+    fn holds(&self, sight: &Sight<'_>, line: Option<usize>) -> bool;
 }
 
 /// What of a sale the head conditions look at.
@@ -83,7 +96,7 @@ impl Condition {
             && self.until.is_none_or(|until| basket.occurred_at < until.end(head.zone))
     }
 
-    /// The conditions of one line.
+    /// The typed conditions of one line; [`Sight::line`] asks the expression too.
     #[must_use]
     pub fn line(&self, line: &Line) -> bool {
         (self.categories.is_empty() || self.categories.iter().any(|prefix| within(prefix, &line.category)))
@@ -99,6 +112,59 @@ impl Condition {
     #[must_use]
     pub fn has_minimum(&self) -> bool {
         self.min_spend.is_some() || self.min_quantity.is_some() || !self.bundle.is_empty()
+    }
+}
+
+/// A sale as rules see it.
+pub struct Sight<'a> {
+    pub programme: &'a Programme,
+    pub head: &'a Head<'a>,
+    pub worth: &'a Worth,
+    /// The lines that earn by rule 5.
+    pub(crate) items: &'a [Item],
+}
+
+impl Sight<'_> {
+    /// Σ base of the lines that earn, before points tenders, in minor units.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.items.iter().fold(0, |sum, item| item.base.saturating_add(sum))
+    }
+
+    /// How many lines earn.
+    #[must_use]
+    pub fn earning_lines(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether a rule's conditions hold for a line, those of the line itself.
+    #[must_use]
+    pub fn line(&self, when: &Condition, place: usize) -> bool {
+        let expression = when.expression.as_ref().filter(|expression| expression.of_line());
+        when.line(&self.head.basket.lines[place]) && expression.is_none_or(|expression| expression.holds(self, Some(place)))
+    }
+
+    /// Whether those of the head and of sums hold: the lines that earn by rule 5 are counted, before points tenders, and of
+    /// them those that the condition itself names.
+    #[must_use]
+    pub fn matches(&self, when: &Condition) -> bool {
+        if !when.head(self.head) || when.expression.as_ref().is_some_and(|expression| !expression.of_line() && !expression.holds(self, None)) {
+            return false;
+        }
+        if !when.has_minimum() {
+            return true;
+        }
+        let basket = self.head.basket;
+        let named = || self.items.iter().filter(|item| self.line(when, item.place));
+        let spent = when.min_spend.is_none_or(|(currency, least)| {
+            // In the rule's currency (rule 7), exactly; without a rate it is not met.
+            let sum: i128 = named().map(|item| i128::from(item.base)).sum();
+            let minor = |currency: Currency| 10_i128.pow(currency.exponent().into());
+            let rate = self.programme.exchange(basket.currency, currency, basket.occurred_at);
+            rate.is_some_and(|rate| sum * i128::from(rate.num) * minor(currency) >= i128::from(least) * i128::from(rate.den) * minor(basket.currency))
+        });
+        let sold = |skus: &Vec<Text>| self.items.iter().any(|item| skus.contains(&basket.lines[item.place].sku));
+        spent && when.bundle.iter().all(sold) && when.min_quantity.is_none_or(|least| named().map(|item| item.units).sum::<i64>() >= least)
     }
 }
 

@@ -8,11 +8,13 @@
 //! | [`event`] | the public events of a member's stream |
 //! | [`strict`] | JSON in which an object is an object and a name is a text |
 //! | [`explain`] | an award as a sentence, from the programme version that the record names |
+//! | [`expression`] | conditions in CEL, behind guards |
 //! | [`programme_file`] | the programme file, with findings by line |
 
 pub mod answer;
 pub mod event;
 pub mod explain;
+pub mod expression;
 pub mod programme;
 pub mod programme_file;
 pub mod read;

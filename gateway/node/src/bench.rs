@@ -48,6 +48,9 @@ pub(crate) struct Bench {
     /// Measure instead what so many rules cost, of which twenty match.
     #[arg(long, value_parser = clap::value_parser!(u32).range(20..=9_900))]
     rules: Option<u32>,
+    /// With --rules: those that do not match are expressions that each sale is asked.
+    #[arg(long, requires = "rules")]
+    expressions: bool,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,

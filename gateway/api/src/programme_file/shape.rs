@@ -452,6 +452,9 @@ pub(super) struct When {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 100)]
     pub(super) segments: Vec<Text>,
+    /// What the others cannot say, in CEL: see the README for its names.
+    #[schema(value_type = Option<String>, max_length = 1024, example = "total >= 5000 && weekday == 'friday'")]
+    pub(super) expression: Option<Text>,
     /// Groups of products; one of each must be bought.
     #[serde(default)]
     #[schema(value_type = Vec<Vec<String>>, max_items = 100)]

@@ -11,6 +11,7 @@ use tessera_domain::rules::Condition;
 use tessera_domain::time::{Period, RoundUp};
 
 use super::shape::*;
+use crate::expression;
 
 impl When {
     fn source(self) -> ConditionSource {
@@ -39,8 +40,10 @@ impl When {
             }),
             segments: Vec::new(),
             bundle: self.bundle,
+            expression: None,
         };
-        ConditionSource { when, tiers: self.tiers, regions: self.regions, segments: self.segments, hours: self.hours.into_iter().map(|hours| (hours.from, hours.to)).collect() }
+        let expression = self.expression.map(|text| expression::compile(&text));
+        ConditionSource { when, tiers: self.tiers, regions: self.regions, segments: self.segments, expression, hours: self.hours.into_iter().map(|hours| (hours.from, hours.to)).collect() }
     }
 }
 
