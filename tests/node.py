@@ -21,10 +21,10 @@ LIMIT = 20  # seconds; whoever needs longer hangs
 class Node:
     """A node on a free port; `port` is None if it did not start. It speaks into a file, so that nobody must read along."""
 
-    def __init__(self, binary, folder, programme=HERE.parent / "config" / "programme.toml"):
+    def __init__(self, binary, folder, programme=HERE.parent / "config" / "programme.toml", start=START):
         self.file = tempfile.TemporaryFile()
         arguments = [binary, "serve", "--folder", str(folder), "--programme", str(programme),
-                     "--listen", "127.0.0.1:0", "--clock-start-at", START]
+                     "--listen", "127.0.0.1:0", "--clock-start-at", start]
         self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn", "RUST_BACKTRACE": "0"})
         self.port, self.hung, began = None, False, time.monotonic()
         while self.port is None and self.process.poll() is None:

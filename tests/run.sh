@@ -59,6 +59,7 @@ lane "the fortnight, by hand and by node" script tests/fortnight.py
 lane "random commands" script tests/random_commands.py --seed 7
 lane "random programmes, worked out twice" script tests/properties.py --cases 3000
 lane "quests, counted anew" script tests/quests.py --programmes 8
+lane "reminders" script tests/reminders.py
 lane "the API from its document" script tests/api_fuzz.py --seed 1
 lane "bad input" script tests/bad_input.py
 lane "the programme under load" script tests/programme.py

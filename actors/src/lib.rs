@@ -7,6 +7,7 @@
 //! | [`history`] | the programme as an entity: its versions, kept whole; [`Histories`], the façade |
 //! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
 //! | [`members`] | [`Members`], the typed façade: enrol, command, view |
+//! | [`reminders`] | wakes members for whom something is due |
 //! | [`names`] | entity keys, member ids, hashes of aliases and request keys |
 //!
 //! Invariant: nothing here decides points; a rule about points found here is a bug.
@@ -17,6 +18,7 @@ pub mod history;
 pub mod member;
 pub mod members;
 pub mod names;
+pub mod reminders;
 
 pub use board::Board;
 pub use history::{Histories, Saving};

@@ -12,7 +12,7 @@ use tessera_domain::member::{Member, View};
 use tessera_domain::record::{HoldEnd, Record};
 use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection, Text};
-use tessera_storage::{EntityKey, Page, Seq, Snapshot};
+use tessera_storage::{Due, EntityKey, NO_DUE, Page, Seq, Snapshot};
 
 use crate::Board;
 
@@ -35,6 +35,8 @@ pub enum Query {
     Repeat(Arc<Command>, Vec<(u64, Arc<Record>)>),
     /// The view as of now.
     View,
+    /// When it wants to be woken.
+    Due,
     /// Whether the member holds an alias now.
     Holds { kind: Text, hash: u128 },
     /// How far it has come with quests and achievements.
@@ -49,6 +51,8 @@ pub enum Answer {
     Needs(Vec<u64>),
     /// The number of that record.
     Repeat(Option<u64>),
+    /// When; never, for one that is not there.
+    Due(Due),
     /// Whether it does; a member that is not there holds nothing.
     Holds(bool),
     /// The record that would be appended, or that answered it before, or the rejection.
@@ -107,6 +111,10 @@ impl Behaviour for MemberBehaviour {
         state.apply(record);
     }
 
+    fn due(&self, state: &Member, record: &Record) -> Due {
+        self.board.programmes().current().map_or(NO_DUE, |programme| state.due_after(record, programme))
+    }
+
     fn view(&self, state: &Member) -> Option<View> {
         state.exists().then(|| self.view_now(state)).flatten()
     }
@@ -115,6 +123,7 @@ impl Behaviour for MemberBehaviour {
         match query {
             Query::View => Answer::View(self.view(state)),
             Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
+            Query::Due => Answer::Due(self.board.programmes().current().filter(|_| state.exists()).map_or(NO_DUE, |programme| state.next_due(programme))),
             Query::Goals => Answer::Goals(state.exists().then(|| state.goals.clone())),
             Query::Wallets { hold } => {
                 let programmes = self.board.programmes();

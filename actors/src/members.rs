@@ -281,6 +281,26 @@ impl Members {
         }
     }
 
+    /// Posts what is due for a member that nobody has asked for.
+    ///
+    /// # Errors
+    /// `nothing_due`, or a failure.
+    pub async fn tick(&self, member: MemberId, deadline: Instant) -> Result<Done, Miss> {
+        self.command(member, Command { header: 0, ask: Ask::Tick }, deadline).await
+    }
+
+    /// When a member wants to be woken.
+    ///
+    /// # Errors
+    /// A failure.
+    pub async fn next_due(&self, member: MemberId, deadline: Instant) -> Result<Millis, Miss> {
+        match self.region.query(member_key(member), Query::Due, deadline).await {
+            Ok(Answer::Due(due)) => Ok(due),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
+        }
+    }
+
     /// How far a member has come with quests and achievements.
     ///
     /// # Errors

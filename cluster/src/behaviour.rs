@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tessera_storage::{EntityKey, Page, Seq, Snapshot};
+use tessera_storage::{Due, EntityKey, NO_DUE, Page, Seq, Snapshot};
 
 /// Records of its own that a decision must see.
 pub type Needs = SmallVec<[Seq; 2]>;
@@ -34,6 +34,10 @@ pub trait Behaviour: Send + Sync + 'static {
     fn decide(&self, state: &Self::State, command: &Self::Command, records: &[(Seq, Arc<Self::Record>)]) -> Decision<Self::Record, Self::Rejection>;
     /// Folds a record in. Total.
     fn apply(&self, state: &mut Self::State, record: &Self::Record);
+    /// When the entity wants to be woken after a record, if nobody asks before: not later than that, and perhaps earlier.
+    fn due(&self, _state: &Self::State, _record: &Self::Record) -> Due {
+        NO_DUE
+    }
     /// What reads may see of this state.
     fn view(&self, state: &Self::State) -> Self::View;
     /// Answers a question; `state` may be read only.

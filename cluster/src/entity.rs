@@ -104,8 +104,8 @@ impl<B: Behaviour> Actor for Entity<B> {
                 let Some((record, frame, request)) = life.decide(request, &records) else { return Ok(()) };
                 drop(records);
                 let seq = life.next_seq();
-                let bytes = frame.len();
-                let appended = life.birth.log.append(NewRecord { entity: life.birth.key, seq, frame }).await;
+                let (bytes, due) = (frame.len(), life.birth.behaviour.due(&life.state, &record));
+                let appended = life.birth.log.append(NewRecord { entity: life.birth.key, seq, frame, due }).await;
                 if life.finish(seq, bytes, record, appended, request) {
                     return Ok(());
                 }

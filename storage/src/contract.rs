@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{EntityKey, Epoch, NewRecord, NodeId, Page, Seq, ShardId, Snapshot, Store, StoreError};
+use crate::{EntityKey, Epoch, NO_DUE, NewRecord, NodeId, Page, Seq, ShardId, Snapshot, Store, StoreError};
 
 const SHARD: ShardId = ShardId(1);
 
@@ -13,7 +13,7 @@ fn entity(byte: u8) -> EntityKey {
 fn record(byte: u8, seq: Seq) -> NewRecord {
     // Longer than a row's part, of another length each time.
     let frame = Bytes::from(vec![byte; 100 + usize::try_from(seq).unwrap_or(0) % 2_000]);
-    NewRecord { entity: entity(byte), seq, frame }
+    NewRecord { entity: entity(byte), seq, frame, due: NO_DUE }
 }
 
 /// Records come back dense and byte for byte; a stale one is refused alone.
@@ -94,6 +94,40 @@ pub async fn wake_after_snapshot(store: &dyn Store) {
     }
 }
 
+/// Reminders come by time, as their newest record says, and move.
+///
+/// # Panics
+/// When the store breaks the contract.
+pub async fn reminders(store: &dyn Store) {
+    let log = store.take(SHARD, Epoch(1)).await.expect("takes");
+    for (byte, dues) in [(0, vec![50, 30]), (1, vec![10]), (2, vec![20, NO_DUE]), (3, vec![-5]), (4, vec![31])] {
+        log.wake(entity(byte)).await.expect("wakes");
+        for (seq, due) in (1..).zip(dues) {
+            log.append(NewRecord { due, ..record(byte, seq) }).await.expect("appends");
+        }
+    }
+    let until = async |expected: &[(u8, i64)]| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let expected: Vec<_> = expected.iter().map(|(byte, due)| (entity(*byte), *due)).collect();
+        loop {
+            let found = store.due(SHARD, 30, 10).await.expect("reads");
+            if found == expected {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{found:?}, not {expected:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    until(&[(3, -5), (1, 10), (0, 30)]).await;
+    assert_eq!(store.due(SHARD, 30, 1).await.expect("reads").len(), 1);
+    assert!(store.due(ShardId(2), 30, 10).await.expect("reads").is_empty());
+    // One that is not as it was stays; the others move.
+    store.remind(SHARD, entity(1), 11, NO_DUE);
+    store.remind(SHARD, entity(0), 30, 25);
+    store.remind(SHARD, entity(3), -5, NO_DUE);
+    until(&[(1, 10), (0, 25)]).await;
+}
+
 /// Makes the tests of the suite. `$open` makes a fresh store and what must outlive it.
 #[macro_export]
 macro_rules! store_contract {
@@ -107,6 +141,11 @@ macro_rules! store_contract {
         async fn cells() {
             let (store, _kept) = $open;
             $crate::contract::cells(&store).await;
+        }
+        #[tokio::test]
+        async fn reminders() {
+            let (store, _kept) = $open;
+            $crate::contract::reminders(&store).await;
         }
         #[tokio::test]
         async fn wake_after_snapshot() {

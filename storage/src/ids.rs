@@ -16,6 +16,11 @@ pub type Offset = u64;
 /// Position of a record in its entity's journal: dense, from 1. 0 means "nothing yet".
 pub type Seq = u64;
 
+/// When an entity wants to be woken: milliseconds since 1970. The store compares it and knows nothing else of time.
+pub type Due = i64;
+/// Never.
+pub const NO_DUE: Due = Due::MAX;
+
 /// One incarnation of a node: a name that is never used again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeId(pub String);

@@ -22,7 +22,7 @@ pub mod store;
 pub mod tail;
 
 pub use error::StoreError;
-pub use ids::{EntityKey, Epoch, NodeId, Offset, Seq, ShardId};
+pub use ids::{Due, EntityKey, Epoch, NO_DUE, NodeId, Offset, Seq, ShardId};
 pub use memory::MemoryStore;
 pub use store::{CasOutcome, Cells, NewRecord, Page, ShardLog, ShardReads, Snapshot, Store, Stored, Wake};
 pub use tail::TailIndex;

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{self, Admitted, Backend, Batch, Op, Sabotage};
 use crate::store::QueuedCells;
-use crate::{Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, Wake};
+use crate::{Cells, Due, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, Wake};
 
 /// See the module.
 pub struct MemoryStore {
@@ -25,6 +25,7 @@ struct Inner {
     logs: HashMap<ShardId, Vec<Stored>>,
     cells: BTreeMap<Bytes, Bytes>,
     snapshots: HashMap<EntityKey, Snapshot>,
+    due: HashMap<EntityKey, (ShardId, Due)>,
 }
 
 impl Kept {
@@ -51,6 +52,7 @@ impl Backend for MemoryBackend {
         for Admitted { shard, offset, record } in &batch.records {
             let stored = Stored { entity: record.entity, seq: record.seq, offset: *offset, frame: record.frame.clone() };
             inner.logs.entry(*shard).or_default().push(stored);
+            inner.due.insert(record.entity, (*shard, record.due));
         }
         for (key, value) in &batch.cells {
             match value {
@@ -133,6 +135,23 @@ impl Store for MemoryStore {
             let log = inner.logs.get(&shard).into_iter().flatten();
             Ok(log.filter(|r| r.offset >= from).take(max).cloned().collect())
         })
+    }
+
+    fn due(&self, shard: ShardId, by: Due, max: usize) -> BoxFuture<'_, Result<Vec<(EntityKey, Due)>, StoreError>> {
+        Box::pin(async move {
+            let inner = self.kept.lock();
+            let mut found: Vec<_> = inner.due.iter().filter(|(_, (of, due))| *of == shard && *due <= by).map(|(entity, (_, due))| (*due, *entity)).collect();
+            found.sort_unstable();
+            Ok(found.into_iter().take(max).map(|(due, entity)| (entity, due)).collect())
+        })
+    }
+
+    fn remind(&self, shard: ShardId, entity: EntityKey, was: Due, due: Due) {
+        if let Some(kept) = self.kept.lock().due.get_mut(&entity)
+            && kept.1 == was
+        {
+            *kept = (shard, due);
+        }
     }
 
     fn cells(&self) -> Arc<dyn Cells> {

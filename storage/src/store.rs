@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{Cas, Op};
-use crate::{EntityKey, Epoch, NodeId, Offset, Seq, ShardId, StoreError};
+use crate::{Due, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, StoreError};
 
 /// A record offered to the log. `seq` is the number it takes: the entity must stand at `seq - 1`.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct NewRecord {
     pub seq: Seq,
     /// The framed bytes.
     pub frame: Bytes,
+    /// When the entity wants to be woken after it; [`NO_DUE`] for never.
+    pub due: Due,
 }
 
 /// A record read back.
@@ -136,6 +138,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// `Corrupt` at a damaged row.
     fn read_feed(&self, shard: ShardId, from: Offset, max: usize) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
+
+    /// Entities of a shard that want to be woken by an instant, the earliest first, at most `max`. A reminder lags behind its record by
+    /// what the index does, some ten seconds; it stays until a later record or [`Self::remind`] moves it.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` when it cannot be read.
+    fn due(&self, shard: ShardId, by: Due, max: usize) -> BoxFuture<'_, Result<Vec<(EntityKey, Due)>, StoreError>>;
+
+    /// Moves a reminder that came too early, unless a record has moved it meanwhile. Not durable: at worst it comes again.
+    fn remind(&self, shard: ShardId, entity: EntityKey, was: Due, due: Due);
 
     /// The conditional cells.
     fn cells(&self) -> Arc<dyn Cells>;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{EntityKey, Offset, Seq, ShardId};
+use crate::{Due, EntityKey, Offset, Seq, ShardId};
 
 /// A record that was committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,8 @@ pub struct Added {
     pub offset: Offset,
     /// Where it lies: the store's own address of it.
     pub place: u64,
+    /// When its entity wants to be woken.
+    pub due: Due,
 }
 
 /// Places of consecutive records: of one entity by sequence number, or of one shard by offset.
@@ -69,6 +71,8 @@ pub struct Window {
     pub entities: HashMap<EntityKey, Run>,
     /// By shard.
     pub shards: HashMap<ShardId, Run>,
+    /// When each entity wants to be woken, by its newest record.
+    pub due: HashMap<EntityKey, (ShardId, Due)>,
     /// The newest values of cells; `None` = removed.
     pub cells: HashMap<Bytes, Option<Bytes>>,
     /// The newest commit that was added.
@@ -96,6 +100,7 @@ impl TailIndex {
         for record in records {
             push(&mut active.entities, record.entity, record.seq, record.place);
             push(&mut active.shards, record.shard, record.offset, record.place);
+            active.due.insert(record.entity, (record.shard, record.due));
         }
         for (key, value) in cells {
             active.cells.insert(key.clone(), value.clone());
@@ -157,6 +162,14 @@ impl TailIndex {
         let inner = self.lock();
         let mut windows = [Some(&inner.active), inner.sealed.as_deref()].into_iter().flatten();
         windows.find_map(|window| window.cells.get(key)).cloned()
+    }
+
+    /// When an entity wants to be woken, by its newest record here; `None` when it has none.
+    #[must_use]
+    pub fn due(&self, entity: &EntityKey) -> Option<Due> {
+        let inner = self.lock();
+        let mut windows = [Some(&inner.active), inner.sealed.as_deref()].into_iter().flatten();
+        windows.find_map(|window| window.due.get(entity)).map(|(_, due)| *due)
     }
 
     fn of(&self, run: impl Fn(&Window) -> Option<&Run>, from: u64, to: u64) -> Vec<(u64, u64)> {

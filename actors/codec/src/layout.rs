@@ -102,6 +102,7 @@ frozen_enum!(Body {
     13 => AliasRemoved { kind, hash },
     14 => Transferred { from, to, points, received },
     15 => Updated { 0: change },
+    16 => Elapsed {},
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -117,6 +118,7 @@ frozen_enum!(Event {
     11 => Rewarded { goal, wallet, lot, times, each },
     12 => RewardedTier { goal, level, since, times },
     13 => RewardTaken { goal, lot, times },
+    14 => TierNoticed { period, to, at },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -142,6 +144,7 @@ frozen_enum!(Movement {
     21 => Lapsed { lot, points },
     22 => Sent { lot, points },
     23 => Received { lot, points, activated_at, expires_at },
+    24 => Noticed { points, until },
 });
 
 // The history of a programme.
@@ -155,9 +158,9 @@ frozen_struct!(Page { fingerprints, seqs, newest });
 frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired });
 frozen_struct!(Hold { seq, points, expires_at, lots });
-frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, figures });
+frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
 frozen_struct!(Grant { level, since, until, ended });
-frozen_struct!(Tier { level, history, metric, visits, grants, reviewed, enrolled });
+frozen_struct!(Tier { level, history, metric, visits, grants, noticed, reviewed, enrolled });
 frozen_struct!(StepState { sum, days });
 frozen_struct!(Given { lot, wallet, times, each, tier });
 frozen_struct!(Progress { key, steps, reached, rewards, at });

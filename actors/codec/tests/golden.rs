@@ -137,6 +137,7 @@ fn events() -> Vec<Event> {
         Movement::AdjustedDown { lot: lot(3, 0), points: 4 },
         Movement::ExpiryMoved { expires_at },
         Movement::Lapsed { lot: lot(3, 1), points: 4 },
+        Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
     ]);
@@ -148,6 +149,7 @@ fn events() -> Vec<Event> {
         Event::Metric { period: Day(20_454), amount: -4 },
         Event::Visit { day: Day(20_600), store: 99, count: -1 },
         Event::TierReviewed { period: Day(20_454) },
+        Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
         Event::TierGranted { level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGranted { level: 1, since: AT + 1, until: AT + 1_000_000 },
         Event::TierGrantEnded { level: 1, since: AT, at: AT + 10 },
@@ -190,6 +192,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("transferred", Body::Transferred { from: 0, to: 1, points: 10, received: 499 }),
         ("alias_added", Body::AliasAdded { alias }),
         ("updated", Body::Updated(Box::new(Change { zone: Some("Europe/Berlin".into()), birthday: Some(Some((2, 29))), segments: Some(vec!["vip".into()]) }))),
+        ("elapsed", Body::Elapsed),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
     let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];

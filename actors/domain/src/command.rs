@@ -38,6 +38,8 @@ pub enum Ask {
     Transfer { from: u8, to: u8, points: i64 },
     AddAlias { alias: Alias },
     RemoveAlias { kind: Text, hash: u128 },
+    /// Posts what time has brought about: sent by a reminder.
+    Tick,
     /// Changes the profile.
     Update(Box<crate::profile::Change>),
 }

@@ -37,6 +37,7 @@ pub struct Source {
     pub levels: Vec<Level>,
     pub grace_days: i32,
     pub soft_landing: bool,
+    pub tier_notice_days: i32,
     pub aliases: BTreeMap<Text, UnknownAlias>,
     pub holds: HoldRules,
     pub pending: Vec<PendingSource>,
@@ -310,7 +311,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         index: Index::default(),
         goals,
         segments,
-        tiers: TierRules { metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing },
+        tiers: TierRules { metric, period: source.period, levels: levels.clone(), grace_days: source.grace_days, soft_landing: source.soft_landing, notice_days: source.tier_notice_days },
         aliases: source.aliases.clone(),
         holds,
         pending,
@@ -446,8 +447,9 @@ fn wallet_rules(findings: &mut Findings, wallets: &[WalletRules]) {
         findings.unless(!wallet.id.is_empty() && wallet.id.len() <= 32, format!("{at}.id"), "an id has 1 to 32 characters");
         findings.unless(wallets[..place].iter().all(|other| other.id != wallet.id), format!("{at}.id"), "another wallet has this id");
         findings.unless(wallet.decimals <= 3, format!("{at}.decimals"), "a wallet has 0 to 3 decimals");
-        if let Some(ExpiryRule { months, .. }) = wallet.expiry {
+        if let Some(ExpiryRule { months, notice_days, .. }) = wallet.expiry {
             findings.unless((0..=1_200).contains(&months), format!("{at}.expiry.months"), "between 0 and 1200");
+            findings.unless((0..=366).contains(&notice_days), format!("{at}.expiry.notice_days"), "between 0 and 366");
         }
         for (currency, value) in &wallet.values {
             let path = format!("{at}.values.{}", currency.as_str());
@@ -511,6 +513,7 @@ fn tiers(findings: &mut Findings, source: &Source) {
         findings.unless(!twice, format!("tiers.level.{place}.id"), "another tier has this id");
     }
     findings.unless((0..=366).contains(&source.grace_days), "tiers.grace_days", "between 0 and 366");
+    findings.unless((0..=366).contains(&source.tier_notice_days), "tiers.notice_days", "between 0 and 366");
     if let TierPeriod::Rolling(before) = source.period {
         findings.unless(before <= 36, "tiers.months_before", "at most 36");
     }

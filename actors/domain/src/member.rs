@@ -120,7 +120,35 @@ impl Member {
     /// When something comes about by itself.
     #[must_use]
     pub fn next_due(&self, programme: &Programme) -> Millis {
-        self.wallets.iter().map(Wallet::next_due).min().unwrap_or(crate::time::NEVER).min(self.tier.next_review(&programme.tiers, &programme.zone)).min(self.tier.next_grant_end())
+        let (tiers, zone) = (&programme.tiers, &programme.zone);
+        let notice = |number: u8| programme.wallet(number).expiry.map_or(0, |rule| rule.notice_days);
+        let of = |(number, wallet): (u8, &Wallet)| wallet.next_due().min(wallet.next_notice(notice(number)));
+        let wallets = (0_u8..).zip(&self.wallets).map(of).min().unwrap_or(crate::time::NEVER);
+        wallets.min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
+    }
+
+    /// When the member wants to be woken after a record; of a purchase perhaps earlier than needed, so that nothing is
+    /// copied for it.
+    #[must_use]
+    pub fn due_after(&self, record: &Record, programme: &Programme) -> Millis {
+        let before = self.next_due(programme);
+        if self.exists() && record.at < before && matches!(record.body, Body::Purchased(_)) {
+            let notice = |wallet: u8| i64::from(programme.wallet(wallet).expiry.map_or(0, |rule| rule.notice_days)) * DAY_MS;
+            let of = |event: &Event| match *event {
+                Event::Points(wallet, Movement::Issued { unlock, expires_at, .. }) => expires_at.saturating_sub(notice(wallet)).min(unlock.map_or(crate::time::NEVER, crate::wallet::due)),
+                Event::Points(wallet, Movement::Reinstated { expires_at, .. }) => expires_at.saturating_sub(notice(wallet)),
+                // A tier that can be lost, or that ends by itself.
+                Event::TierChanged { .. } | Event::TierGranted { .. } | Event::Metric { amount: i64::MIN..0, .. } => record.at,
+                _ => crate::time::NEVER,
+            };
+            let soonest = record.events.iter().map(of).min().unwrap_or(crate::time::NEVER);
+            if soonest > record.at {
+                return before.min(soonest);
+            }
+        }
+        let mut after = self.clone();
+        after.apply(record);
+        after.next_due(programme)
     }
 
     /// Which record says how a sale stands, if something came back of it.
@@ -195,7 +223,7 @@ impl Member {
                 }
             }
             Body::Updated(change) => self.profile.apply(change),
-            Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
+            Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
         }
         for event in &record.events {
             self.tier.apply(event);

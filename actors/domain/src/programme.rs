@@ -135,6 +135,8 @@ pub struct ExpiryRule {
     pub from_activation: bool,
     /// A purchase or redemption moves every lot's expiry.
     pub rolling: bool,
+    /// How many days ahead the member is told; 0 = not.
+    pub notice_days: i32,
 }
 
 /// How several multipliers combine (rule 6).
@@ -239,6 +241,8 @@ pub struct TierRules {
     pub levels: Vec<Level>,
     pub grace_days: i32,
     pub soft_landing: bool,
+    /// How many days before a downgrade the member is told; 0 = not.
+    pub notice_days: i32,
 }
 
 /// One tier.

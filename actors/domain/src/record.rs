@@ -54,6 +54,8 @@ pub enum Body {
     AliasRemoved { kind: Text, hash: u128 },
     /// Its profile was changed.
     Updated(Box<Change>),
+    /// Nobody asked: time has brought the events about.
+    Elapsed,
 }
 
 /// A return of a sale.
@@ -236,6 +238,8 @@ pub enum Event {
     TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
     /// The end of a period was looked at: reviews go on from this period.
     TierReviewed { period: Day },
+    /// The member was told of the tier that the end of a period will leave it, unless it does something.
+    TierNoticed { period: Day, to: u8, at: Millis },
     /// A tier was given for a time, whatever the metric carries.
     TierGranted { level: u8, since: Millis, until: Millis },
     /// It ended, by its time or because what gave it was taken back.
@@ -295,6 +299,8 @@ pub enum Movement {
     OwedMet { of: LotId, lot: LotId, points: i64 },
     /// Taken by staff.
     AdjustedDown { lot: LotId, points: i64 },
+    /// The member was told of points that expire by an instant.
+    Noticed { points: i64, until: Millis },
     /// Rolling expiry moved every lot to at least this.
     ExpiryMoved { expires_at: Millis },
     /// Given to another wallet.
@@ -356,6 +362,7 @@ impl Figures {
             | Movement::HoldEnded { .. }
             | Movement::ExpiredCounted { .. }
             | Movement::OwedRaised { .. }
+            | Movement::Noticed { .. }
             | Movement::ExpiryMoved { .. } => {}
         }
     }

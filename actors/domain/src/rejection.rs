@@ -83,6 +83,8 @@ codes! {
     HoldConfirmed = "hold_confirmed", Conflict;
     /// The hold was cancelled before.
     HoldCancelled = "hold_cancelled", Conflict;
+    /// A reminder came, and nothing was due.
+    NothingDue = "nothing_due", Conflict;
     /// Too many holds are open.
     TooManyHolds = "too_many_holds", Conflict;
     /// The redemption was reversed before.

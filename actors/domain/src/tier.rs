@@ -18,6 +18,8 @@ pub struct Tier {
     pub visits: Vec<(Day, u32, i32)>,
     /// Tiers given for a time, whatever the metric carries; those that ended are kept for late uploads.
     pub grants: Vec<Grant>,
+    /// First day of the period whose end the member was last told of.
+    pub noticed: Day,
     /// First day of the period that was last looked at.
     pub reviewed: Day,
     pub enrolled: Day,
@@ -122,6 +124,29 @@ impl Tier {
         self.next(rules, self.reviewed).plus(rules.grace_days).start(zone)
     }
 
+    /// The level that the next end of a period leaves, as things stand, and when that is.
+    #[must_use]
+    pub fn ahead(&self, rules: &TierRules, zone: &TimeZone) -> (u8, Millis) {
+        let period = self.next(rules, self.reviewed);
+        (self.after(rules, period), self.next_review(rules, zone))
+    }
+
+    fn after(&self, rules: &TierRules, period: Day) -> u8 {
+        let carried = self.carried(rules, period.plus(rules.grace_days), &[]);
+        let least = if rules.soft_landing { self.level.saturating_sub(1) } else { 0 };
+        carried.max(least).min(self.level)
+    }
+
+    /// When the member is to be told of a downgrade; never, as long as none is coming.
+    #[must_use]
+    pub fn next_notice(&self, rules: &TierRules, zone: &TimeZone) -> Millis {
+        if rules.notice_days == 0 || self.level == 0 || self.noticed >= self.next(rules, self.reviewed) {
+            return NEVER;
+        }
+        let (to, at) = self.ahead(rules, zone);
+        if to < self.level && at != NEVER { at - i64::from(rules.notice_days) * DAY_MS } else { NEVER }
+    }
+
     /// Events of the period ends up to `now`.
     #[must_use]
     pub fn reviews(&self, rules: &TierRules, zone: &TimeZone, now: Millis) -> Vec<Event> {
@@ -130,9 +155,7 @@ impl Tier {
         while seen.next_review(rules, zone) <= now {
             let at = seen.next_review(rules, zone);
             let period = seen.next(rules, seen.reviewed);
-            let carried = seen.carried(rules, period.plus(rules.grace_days), &[]);
-            let least = if rules.soft_landing { seen.level.saturating_sub(1) } else { 0 };
-            let to = carried.max(least).min(seen.level);
+            let to = seen.after(rules, period);
             if to != seen.level {
                 events.push(Event::TierChanged { from: seen.level, to, at, why: TierWhy::PeriodEnded });
                 seen.level = to;
@@ -174,6 +197,7 @@ impl Tier {
                     grant.ended = true;
                 }
             }
+            Event::TierNoticed { period, .. } => self.noticed = self.noticed.max(period),
             Event::TierReviewed { period } => {
                 self.reviewed = period;
                 // Of a rolling period of 36 months the last closed one and the one before it are looked at too.

@@ -61,6 +61,8 @@ pub struct Wallet {
     pub owed: Vec<(LotId, i64)>,
     /// To where rolling expiry has moved every lot: one that comes late has at least this too.
     pub rolled: Millis,
+    /// Up to when what expires has been told.
+    pub noticed: Millis,
     pub figures: Figures,
 }
 
@@ -77,6 +79,13 @@ impl Wallet {
         let unlock = self.waiting.iter().map(|(_, unlock)| due(*unlock)).min().unwrap_or(NEVER);
         let hold = self.holds.iter().map(|hold| hold.expires_at).min().unwrap_or(NEVER);
         expiry.min(unlock).min(hold)
+    }
+
+    /// When points that expire are next told of, so many days ahead; 0 = not at all.
+    #[must_use]
+    pub fn next_notice(&self, days: i32) -> Millis {
+        let next = self.live.iter().map(|lot| lot.expires_at).find(|at| *at > self.noticed && *at != NEVER).filter(|_| days > 0);
+        next.map_or(NEVER, |at| at - i64::from(days) * DAY_MS)
     }
 
     /// Takes up to `points` from the free active lots in the order of spending.
@@ -191,6 +200,7 @@ impl Wallet {
                 self.live.sort_by_key(Lot::order);
             }
             Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 }),
+            Movement::Noticed { until, .. } => self.noticed = self.noticed.max(until),
             Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
     }

@@ -188,6 +188,8 @@ pub enum What {
     AliasAdded,
     AliasRemoved,
     Update,
+    /// Nobody asked: something was due.
+    Elapsed,
 }
 
 /// A quest or achievement after what was done.

@@ -19,7 +19,7 @@ pub struct Published<'a> {
     pub seq: u64,
     #[schema(format = DateTime)]
     pub at: String,
-    /// The purchase, hold or redemption; the quest or achievement.
+    /// The purchase, hold or redemption; the quest or achievement; of `tier.will_downgrade` the tier to come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The wallet of `points`.
@@ -27,6 +27,10 @@ pub struct Published<'a> {
     pub wallet: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<i64>,
+    /// Of `points.expiring` and `tier.will_downgrade`: when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
     /// After the record: the first wallet, and each other one that it touched.
     #[schema(value_type = HashMap<String, Wallet>)]
     pub wallets: ByWallet<'a, Wallet>,
@@ -101,7 +105,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } => {}
+        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed => {}
     }
     found.extend(sums("points.redeemed", redeemed));
     found.extend(sums("points.reversed", reversed));
@@ -115,6 +119,13 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             _ => {}
         }
     }
+    for event in &record.events {
+        match event {
+            Event::Points(wallet, Movement::Noticed { points, .. }) => found.push(("points.expiring", None, named(*wallet), Some(*points))),
+            Event::TierNoticed { to, .. } => found.push(("tier.will_downgrade", programme.tiers.levels.get(usize::from(*to)).map(|level| level.id.to_string()), None, None)),
+            _ => {}
+        }
+    }
     found.extend(of_goals(programmes, programme, record));
     let one = |(what, id, wallet, points)| Published {
         what,
@@ -124,6 +135,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
         id,
         wallet,
         points,
+        due_at: due_at(what, wallet, programme, record),
         wallets: ByWallet::new(programme, record.after.iter().map(|(number, figures)| (*number, Wallet::of(*figures, programme, *number)))),
         tier: programme.tiers.levels.get(usize::from(record.tier)).map_or("", |level| &level.id),
     };
@@ -150,6 +162,16 @@ fn of_goals<'a>(programmes: &'a Programmes, programme: &'a Programme, record: &'
     told.append(&mut reached);
     told.append(&mut rewards);
     told
+}
+
+/// When what a notice tells of comes about.
+fn due_at(what: &str, wallet: Option<&str>, programme: &Programme, record: &Record) -> Option<String> {
+    let of = |event: &Event| match event {
+        Event::Points(number, Movement::Noticed { until, .. }) if what == "points.expiring" && wallet == Some(&*programme.wallet(*number).id) => Some(instant(*until)),
+        Event::TierNoticed { at, .. } if what == "tier.will_downgrade" => Some(instant(*at)),
+        _ => None,
+    };
+    record.events.iter().find_map(of)
 }
 
 fn activated(movement: &Movement) -> Option<i64> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tessera_actors::history::digest;
+use tessera_actors::reminders;
 use tessera_actors::{Board, Histories, Members, Saving};
 use tessera_api::programme_file;
 use tessera_cluster::clock::system_now;
@@ -55,6 +56,7 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let board = Arc::new(Board::new(programmes));
     let skip_dedupe = sabotaged("skip_dedupe");
     let members = Members::start(board, clock.clone(), ownership, cells, limits(settings), skip_dedupe).await?;
+    let reminders = tokio::spawn(reminders::run(members.clone(), store.clone(), store.shards()));
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
@@ -65,6 +67,7 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     eprintln!("tessera is ready on http://{address}");
     let surface = Surface { members: members.clone(), histories: histories.clone(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
     tessera_gateway::serve(listener, surface, server_limits(settings)).await;
+    reminders.abort();
     members.drain().await;
     histories.drain().await;
     store.close().await.map_err(|e| e.to_string())?;

@@ -10,7 +10,7 @@ use tessera_storage::StoreError;
 use crate::{log, witness};
 
 /// Version of the layout of the whole folder.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// An open folder; the lock is held until it is dropped.
 #[derive(Debug)]

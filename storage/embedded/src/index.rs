@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `e` entity, sequence number of the first | a run: where its records lie |
 //! | `s` shard, offset of the first | a run: where the shard's records lie |
+//! | `d` entity | when it wants to be woken |
+//! | `t` shard, that time, entity | nothing; one that is not the entity's own time any more is passed over |
 //! | `h` shard | offset after its last record |
 //! | `c` key of a cell | its value |
 //! | `w` number | a window of the log that was written here, all of it in one batch |
@@ -21,7 +23,7 @@ use std::path::Path;
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
 use tessera_storage::tail::{Commit, Run, Window};
-use tessera_storage::{EntityKey, Offset, Page, Seq, ShardId, Snapshot, StoreError};
+use tessera_storage::{Due, EntityKey, NO_DUE, Offset, Page, Seq, ShardId, Snapshot, StoreError};
 
 use crate::rows;
 use crate::segments::said;
@@ -154,6 +156,9 @@ impl Index {
             }
             set(&mut batch, &head_key(*shard), &[run.end()]);
         }
+        for (entity, (shard, due)) in &window.due {
+            self.set_due(&mut batch, *shard, entity, *due);
+        }
         for (key, value) in &window.cells {
             match value {
                 Some(value) => batch.insert(&self.runs, cell_key(key), [&keyed(key, value)[..], value].concat()),
@@ -167,6 +172,66 @@ impl Index {
             self.forget_windows(now.window)?;
         }
         Ok(now)
+    }
+
+    fn set_due(&self, batch: &mut OwnedWriteBatch, shard: ShardId, entity: &EntityKey, due: Due) {
+        let (key, value) = (due_key(entity), due.to_le_bytes());
+        batch.insert(&self.runs, key, [&keyed(&key, &value)[..], &value].concat());
+        if due != NO_DUE {
+            batch.insert(&self.runs, time_key(shard, due, entity), []);
+        }
+    }
+
+    /// When an entity wants to be woken, as far as indexed.
+    fn due_of(&self, entity: &EntityKey) -> Result<Due, StoreError> {
+        let key = due_key(entity);
+        let Some(found) = self.runs.get(key).map_err(|e| corrupt(&e))? else { return Ok(NO_DUE) };
+        let sound = found.split_first_chunk::<4>().filter(|(crc, value)| **crc == keyed(&key, value));
+        let due = sound.and_then(|(_, value)| value.try_into().ok()).map(Due::from_le_bytes);
+        due.ok_or_else(|| StoreError::Corrupt("a reminder in the index".into()))
+    }
+
+    /// Moves an entity's reminder, if it stands as it was.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Fatal`.
+    pub fn remind(&self, shard: ShardId, entity: &EntityKey, was: Due, due: Due) -> Result<(), StoreError> {
+        if self.due_of(entity)? != was {
+            return Ok(());
+        }
+        let mut batch = self.db.batch();
+        batch.remove(&self.runs, time_key(shard, was, entity));
+        self.set_due(&mut batch, shard, entity, due);
+        batch.commit().map_err(|e| cannot_write(&e))
+    }
+
+    /// Entities of a shard that want to be woken by an instant, the earliest first, as far as indexed. Those that have
+    /// moved since are let go of.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn due(&self, shard: ShardId, by: Due, max: usize) -> Result<Vec<(EntityKey, Due)>, StoreError> {
+        let mut found = Vec::new();
+        let mut moved = Vec::new();
+        let range = time_key(shard, Due::MIN, &EntityKey([0; EntityKey::LEN]))..=time_key(shard, by, &EntityKey([u8::MAX; EntityKey::LEN]));
+        for item in self.db.snapshot().range(&self.runs, range) {
+            let key = item.key().map_err(|e| corrupt(&e))?;
+            let (due, entity) = read_time_key(&key).ok_or_else(|| StoreError::Corrupt("a reminder in the index".into()))?;
+            if self.due_of(&entity)? == due {
+                found.push((entity, due));
+            } else {
+                moved.push(key.to_vec());
+            }
+            if found.len() >= max || moved.len() >= max {
+                break;
+            }
+        }
+        if !moved.is_empty() {
+            let mut batch = self.db.batch();
+            moved.into_iter().for_each(|key| batch.remove(&self.runs, key));
+            batch.commit().map_err(|e| cannot_write(&e))?;
+        }
+        Ok(found)
     }
 
     /// Writes a table of all there is, and forgets the numbers of the windows in it but the last.
@@ -303,6 +368,26 @@ fn shard_run_key(shard: ShardId, first: Offset) -> [u8; 11] {
 fn head_key(shard: ShardId) -> [u8; 3] {
     let [high, low] = shard.0.to_be_bytes();
     [b'h', high, low]
+}
+
+fn due_key(entity: &EntityKey) -> [u8; 1 + EntityKey::LEN] {
+    let mut key = [b'd'; 1 + EntityKey::LEN];
+    key[1..].copy_from_slice(&entity.0);
+    key
+}
+
+/// In the order of time, those before 1970 included.
+fn time_key(shard: ShardId, due: Due, entity: &EntityKey) -> [u8; 3 + 8 + EntityKey::LEN] {
+    let mut key = [b't'; 3 + 8 + EntityKey::LEN];
+    key[1..3].copy_from_slice(&shard.0.to_be_bytes());
+    key[3..11].copy_from_slice(&(due.cast_unsigned() ^ 1 << 63).to_be_bytes());
+    key[11..].copy_from_slice(&entity.0);
+    key
+}
+
+fn read_time_key(key: &[u8]) -> Option<(Due, EntityKey)> {
+    let (due, entity) = key.get(3..)?.split_first_chunk::<8>()?;
+    Some(((u64::from_be_bytes(*due) ^ 1 << 63).cast_signed(), EntityKey(entity.try_into().ok()?)))
 }
 
 fn window_key(number: u64) -> [u8; 9] {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use tessera_storage::{EntityKey, Snapshot, StoreError, TailIndex};
+use tessera_storage::{Due, EntityKey, ShardId, Snapshot, StoreError, TailIndex};
 
 use crate::index::{Index, Indexed};
 use crate::store::{Fatal, mark_damaged, rebuild};
@@ -25,6 +25,8 @@ pub const SNAPSHOT_QUEUE: usize = 1_024;
 pub enum Note {
     /// Keep this snapshot.
     Snapshot(EntityKey, Snapshot),
+    /// Move a reminder that came too early.
+    Remind { shard: ShardId, entity: EntityKey, was: Due, due: Due },
     /// Index everything, sync, and end.
     Close(mpsc::Sender<Result<(), StoreError>>),
 }
@@ -48,6 +50,11 @@ impl Indexer {
         loop {
             match notes.recv_timeout(Duration::from_millis(200)) {
                 Ok(Note::Snapshot(entity, snapshot)) => pending.entry(entity).or_default().merge(snapshot),
+                Ok(Note::Remind { shard, entity, was, due }) => {
+                    if let Err(error) = self.index.remind(shard, &entity, was, due) {
+                        return (self.fatal)(&self.explained(error));
+                    }
+                }
                 Ok(Note::Close(done)) => {
                     let outcome = self.write(&mut pending).and_then(|()| self.window()).and_then(|()| self.index.persist());
                     let outcome = outcome.map_err(|error| self.explained(error));

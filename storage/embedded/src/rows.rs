@@ -5,7 +5,7 @@
 //! ```text
 //! row     magic [4] | body length u32 | row u64 | records u32 | cells u32 | crc32c of body u32 | crc32c u32 | body
 //! body    record* cell*
-//! record  shard u16 | offset u64 | entity [22] | seq u64 | length u32 | crc32c u32 | frame
+//! record  shard u16 | offset u64 | entity [22] | seq u64 | due i64 | length u32 | crc32c u32 | frame
 //! cell    key length u16 | value length u32, or all ones: removed | key | value
 //! ```
 //! The checksums of a row's and a record's head cover its position and what stands before them. So a record can be read
@@ -22,7 +22,7 @@ pub const MAGIC: [u8; 4] = *b"\xABTsR";
 /// Bytes of a row's head.
 pub const ROW_HEAD: usize = 4 + 4 + 8 + 4 + 4 + 4 + 4;
 /// Bytes before a record's frame.
-pub const RECORD_HEAD: usize = 2 + 8 + EntityKey::LEN + 8 + 4 + 4;
+pub const RECORD_HEAD: usize = 2 + 8 + EntityKey::LEN + 8 + 8 + 4 + 4;
 const REMOVED: u32 = u32::MAX;
 
 /// A cell and its value; `None` = removed.
@@ -40,11 +40,12 @@ pub fn encode(bytes: &mut Vec<u8>, added: &mut Vec<Added>, position: u64, row: u
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&record.entity.0);
         bytes.extend_from_slice(&record.seq.to_le_bytes());
+        bytes.extend_from_slice(&record.due.to_le_bytes());
         bytes.extend_from_slice(&len32(record.frame.len()).to_le_bytes());
         let crc = checksum(place, &bytes[at..]);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(&record.frame);
-        added.push(Added { entity: record.entity, seq: record.seq, shard: *shard, offset: *offset, place });
+        added.push(Added { entity: record.entity, seq: record.seq, shard: *shard, offset: *offset, place, due: record.due });
     }
     for (key, value) in &batch.cells {
         // Keys of cells have some tens of bytes.
@@ -174,13 +175,15 @@ impl RecordHead {
         let (shard, rest) = covered.split_first_chunk::<2>()?;
         let (offset, rest) = rest.split_first_chunk::<8>()?;
         let (entity, rest) = rest.split_first_chunk::<{ EntityKey::LEN }>()?;
-        let (seq, len) = rest.split_first_chunk::<8>()?;
+        let (seq, rest) = rest.split_first_chunk::<8>()?;
+        let (due, len) = rest.split_first_chunk::<8>()?;
         let added = Added {
             entity: EntityKey(*entity),
             seq: Seq::from_le_bytes(*seq),
             shard: ShardId(u16::from_le_bytes(*shard)),
             offset: Offset::from_le_bytes(*offset),
             place,
+            due: i64::from_le_bytes(*due),
         };
         Some(Self { added, len: u32::from_le_bytes(len.try_into().ok()?) as usize })
     }

@@ -9,7 +9,7 @@ use tessera_storage::committer::{self, Op, Sabotage};
 use tessera_storage::store::QueuedCells;
 use tessera_storage::tail::{Added, Commit};
 use tessera_storage::{
-    Cells, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, TailIndex, Wake,
+    Cells, Due, EntityKey, Epoch, NodeId, Offset, Seq, ShardId, ShardLog, ShardReads, Snapshot, Store, StoreError, Stored, TailIndex, Wake,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -405,6 +405,22 @@ impl Store for EmbeddedStore {
 
     fn read_feed(&self, shard: ShardId, from: Offset, max: usize) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         Box::pin(self.reads.blocking(move |reads| reads.feed(shard, from, max)))
+    }
+
+    fn due(&self, shard: ShardId, by: Due, max: usize) -> BoxFuture<'_, Result<Vec<(EntityKey, Due)>, StoreError>> {
+        Box::pin(self.reads.blocking(move |reads| {
+            let mut found = reads.index.due(shard, by, max).inspect_err(|error| reads.index_damaged(error))?;
+            // What its newest record says counts, indexed or not.
+            found.retain(|(entity, due)| reads.tail.due(entity).is_none_or(|newest| newest == *due));
+            Ok(found)
+        }))
+    }
+
+    fn remind(&self, shard: ShardId, entity: EntityKey, was: Due, due: Due) {
+        // Full: it comes again.
+        if self.notes.try_send(Note::Remind { shard, entity, was, due }).is_err() {
+            metrics::counter!("tessera_store_reminders_dropped_total").increment(1);
+        }
     }
 
     fn cells(&self) -> Arc<dyn Cells> {

@@ -76,6 +76,11 @@ impl<'a> Draft<'a> {
         u32::try_from(self.member.seq + 1).unwrap_or(u32::MAX)
     }
 
+    /// Whether nothing has happened.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// The wallets by their places.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
         (0_u8..).take(self.desks.len())
@@ -149,10 +154,20 @@ impl<'a> Draft<'a> {
             }
             self.post_unlocks(wallet);
             self.post_expiries(wallet);
+            self.post_notice(wallet);
         }
         let programme = self.programme.clone();
         for event in self.member.tier.reviews(&programme.tiers, &programme.zone, now) {
             self.emit(event);
+        }
+        let seen = {
+            let mut tier = self.member.tier.clone();
+            self.events.iter().for_each(|event| tier.apply(event));
+            tier
+        };
+        if seen.next_notice(&programme.tiers, &programme.zone) <= now {
+            let (to, at) = seen.ahead(&programme.tiers, &programme.zone);
+            self.emit(Event::TierNoticed { period: seen.next(&programme.tiers, seen.reviewed), to, at });
         }
         for grant in self.member.tier.grants.iter().filter(|grant| !grant.ended && grant.until <= now) {
             self.emit(Event::TierGrantEnded { level: grant.level, since: grant.since, at: grant.until });
@@ -181,6 +196,22 @@ impl<'a> Draft<'a> {
         let over: Vec<_> = self.wallet(wallet).live.iter().take_while(|lot| lot.expires_at <= now).copied().collect();
         for lot in over {
             self.moves(wallet, Movement::Expired { lot: lot.id, points: lot.free(), at: lot.expires_at });
+        }
+    }
+
+    /// Points that expire before long.
+    fn post_notice(&mut self, wallet: u8) {
+        let days = self.programme.wallet(wallet).expiry.map_or(0, |rule| rule.notice_days);
+        let by = self.now.saturating_add(i64::from(days) * DAY_MS);
+        let seen = self.wallet(wallet);
+        if seen.next_notice(days) > by.saturating_sub(i64::from(days) * DAY_MS) {
+            return;
+        }
+        let noticed = seen.noticed;
+        let soon: Vec<_> = seen.live.iter().filter(|lot| lot.expires_at > noticed && lot.expires_at <= by).map(|lot| (lot.free(), lot.expires_at)).collect();
+        let points = soon.iter().map(|(points, _)| points).sum();
+        if let Some((_, until)) = soon.last() {
+            self.moves(wallet, Movement::Noticed { points, until: *until });
         }
     }
 

@@ -27,7 +27,7 @@ use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
 use crate::member::Member;
 use crate::programme::Programmes;
-use crate::record::{Figures, Record};
+use crate::record::{Body, Figures, Record};
 use crate::time::Millis;
 use crate::{Code, Rejection};
 
@@ -112,6 +112,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::Reverse { .. }
         | Ask::AddAlias { .. }
         | Ask::RemoveAlias { .. }
+        | Ask::Tick
         | Ask::Update(_) => {}
     }
     seqs
@@ -157,6 +158,8 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,
+        Ask::Tick if draft.is_empty() => return Err(Rejection::new(Code::NothingDue, "", "nothing is due")),
+        Ask::Tick => Body::Elapsed,
     };
     goals::settle(&mut draft)?;
     let too_many = |Figures { available, pending, held, debt }| [available, pending, held, debt].into_iter().any(|points| points > MOST);

@@ -197,3 +197,46 @@ fn a_quest_whose_steps_change_needs_an_id_of_its_own() {
     let findings = may_follow(&without, &all, &version(4, 3));
     assert_eq!(findings.iter().map(|finding| &*finding.path).collect::<Vec<_>>(), ["quest.q"]);
 }
+
+#[test]
+fn rule_04_points_that_expire_are_told_of_once_ahead_of_time_and_posted_for_a_member_nobody_touches() {
+    let mut programme = source();
+    programme.wallets[0].expiry.as_mut().expect("it expires").notice_days = 10;
+    let mut world = World::new(&programme);
+    let tick = |world: &mut World| world.does(0, Ask::Tick).map(|record| record.events.clone());
+    buys(&mut world, "1", NOON, "", 1_000);
+    buys(&mut world, "2", NOON + DAY_MS, "", 500);
+    assert_eq!(tick(&mut world), Err(Code::NothingDue));
+    // 1 June + 1 month, valid through 1 July: told on 22 June, and of the second lot on the 23rd.
+    let expires_at = NOON + 31 * DAY_MS - DAY_MS / 2;
+    assert_eq!(world.member.next_due(&compile(&programme, 1, 0).expect("good")), expires_at - 10 * DAY_MS);
+    world.now = expires_at - 10 * DAY_MS;
+    let told = |points, until| Event::Points(0, crate::record::Movement::Noticed { points, until });
+    assert_eq!(tick(&mut world), Ok(vec![told(10, expires_at)]));
+    assert_eq!(tick(&mut world), Err(Code::NothingDue));
+    world.now = expires_at;
+    let events = tick(&mut world).expect("due");
+    assert_eq!((events.len(), events[1], world.figures().available), (2, told(5, expires_at + DAY_MS), 5));
+}
+
+#[test]
+fn rule_21_a_member_is_told_ahead_of_a_downgrade_unless_it_has_done_enough() {
+    let mut programme = source();
+    programme.tier_notice_days = 30;
+    let mut world = World::new(&programme);
+    buys(&mut world, "1", NOON, "", 10_000);
+    let tick = |world: &mut World| world.does(0, Ask::Tick).map(|record| record.events.clone());
+    // Silver of 2026 is kept through 2027; told on 2 December 2027.
+    let (new_year, end) = (1_798_761_600_000, 1_830_297_600_000);
+    world.now = new_year + DAY_MS;
+    tick(&mut world).expect("the end of 2026 is looked at, the points have expired");
+    let mut busy = World::new(&programme);
+    buys(&mut busy, "1", NOON, "", 10_000);
+    buys(&mut busy, "2", new_year + DAY_MS, "", 10_000);
+    world.now = end - 30 * DAY_MS;
+    let told = tick(&mut world).expect("told");
+    assert!(matches!(told[..], [Event::TierNoticed { to: 0, at, .. }] if at == end), "{told:?}");
+    assert_eq!(tick(&mut world), Err(Code::NothingDue));
+    busy.now = end - 30 * DAY_MS;
+    assert!(tick(&mut busy).map_or(true, |events| !events.iter().any(|event| matches!(event, Event::TierNoticed { .. }))));
+}

@@ -178,6 +178,10 @@ pub(super) struct Expiry {
     pub(super) from_activation: bool,
     #[serde(default)]
     pub(super) rolling: bool,
+    /// How many days ahead the member is told; 0: not.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 366)]
+    pub(super) notice_days: i32,
 }
 
 #[derive(Deserialize, ToSchema, Default, Clone, Copy)]
@@ -556,6 +560,10 @@ pub(super) struct Tiers {
     pub(super) grace_days: i32,
     #[serde(default)]
     pub(super) soft_landing: bool,
+    /// How many days before a downgrade the member is told; 0: not.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 366)]
+    pub(super) notice_days: i32,
     #[schema(max_items = 10000)]
     pub(super) level: Vec<LevelRow>,
 }

@@ -60,6 +60,7 @@ impl Wallet {
             },
             from_activation: expiry.from_activation,
             rolling: expiry.rolling,
+            notice_days: expiry.notice_days,
         });
         let period = |per: PeriodName| match per {
             PeriodName::Day => Period::Day,
@@ -194,6 +195,7 @@ impl ProgrammeFile {
             levels: tiers.level.into_iter().map(|row| Level { id: row.id, name: row.name, threshold: row.threshold }).collect(),
             grace_days: tiers.grace_days,
             soft_landing: tiers.soft_landing,
+            tier_notice_days: tiers.notice_days,
             aliases: self.aliases.into_iter().map(|(kind, policy)| (kind, match policy { AliasPolicy::Reject => UnknownAlias::Reject, AliasPolicy::Enrol => UnknownAlias::Enrol })).collect(),
             holds: HoldRules { ttl_ms: self.holds.ttl_seconds.saturating_mul(1_000), max_ttl_ms: self.holds.max_ttl_seconds.saturating_mul(1_000), max_open: self.holds.max_open },
             pending: self.pending.into_iter().map(pending).collect(),

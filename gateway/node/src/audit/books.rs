@@ -270,7 +270,7 @@ impl Purse {
                 lot.active += points;
                 lot.expires_at = expires_at;
             }
-            Movement::ExpiredCounted { .. } | Movement::OwedRaised { .. } | Movement::HoldEnded { .. } => {}
+            Movement::ExpiredCounted { .. } | Movement::OwedRaised { .. } | Movement::HoldEnded { .. } | Movement::Noticed { .. } => {}
         }
     }
 }
