@@ -145,6 +145,7 @@ frozen_enum!(Movement {
     22 => Sent { lot, points },
     23 => Received { lot, points, activated_at, expires_at },
     24 => Noticed { points, until },
+    25 => Unexpired { lot, points, expires_at },
 });
 
 // The history of a programme.

@@ -137,6 +137,7 @@ fn events() -> Vec<Event> {
         Movement::AdjustedDown { lot: lot(3, 0), points: 4 },
         Movement::ExpiryMoved { expires_at },
         Movement::Lapsed { lot: lot(3, 1), points: 4 },
+        Movement::Unexpired { lot: lot(3, 0), points: 4, expires_at },
         Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },

@@ -283,6 +283,8 @@ pub enum Movement {
     Lapsed { lot: LotId, points: i64 },
     /// Expired or lapsed points that a claim counted: no balance changes.
     ExpiredCounted { lot: LotId, points: i64 },
+    /// Points whose expiry had been posted live on: something from before it has arrived (rule 2).
+    Unexpired { lot: LotId, points: i64, expires_at: Millis },
     /// Spent points came back to their lot.
     Reinstated { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
     /// More was taken than there was.
@@ -331,7 +333,7 @@ impl Figures {
         let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
         match *movement {
             Movement::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
-            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Received { points, .. } => add(&mut self.available, points),
+            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } | Movement::Received { points, .. } => add(&mut self.available, points),
             Movement::Activated { points, .. } => {
                 add(&mut self.pending, -points);
                 add(&mut self.available, points);

@@ -147,6 +147,26 @@ impl Tier {
         if to < self.level && at != NEVER { at - i64::from(rules.notice_days) * DAY_MS } else { NEVER }
     }
 
+    /// The level that would be held today, had the metric of a period that is over always been what it is now: ends of periods
+    /// since then are looked at again (rule 2). Never less than what is held.
+    #[must_use]
+    pub fn replayed(&self, rules: &TierRules, from: Day, zone: &TimeZone, changes: &[(Day, i64)]) -> u8 {
+        let mut seen = self.clone();
+        for (day, amount) in changes {
+            seen.apply(&Event::Metric { period: *day, amount: *amount });
+        }
+        // As it was held in that period, or as that period now carries it.
+        let last = self.next(rules, from).plus(-1);
+        let then = self.history.iter().rev().find(|(since, _)| *since <= last.start(zone)).or(self.history.first()).map_or(0, |(_, level)| *level);
+        seen.level = then.max(level(rules, seen.sum(rules, from, &[])));
+        let mut period = self.next(rules, from);
+        while period <= self.reviewed {
+            seen.level = seen.after(rules, period);
+            period = self.next(rules, period);
+        }
+        seen.level.max(self.level)
+    }
+
     /// Events of the period ends up to `now`.
     #[must_use]
     pub fn reviews(&self, rules: &TierRules, zone: &TimeZone, now: Millis) -> Vec<Event> {

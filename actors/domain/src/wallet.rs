@@ -104,6 +104,16 @@ impl Wallet {
         taken
     }
 
+    /// Lots with points that expired, which were valid at an instant, in the order of spending.
+    #[must_use]
+    pub fn expired_since(&self, at: Millis) -> Vec<Lot> {
+        let mut found: Vec<Lot> = self.rest.iter().filter(|lot| lot.expired > 0 && lot.activated_at <= at && at < lot.expires_at).copied().collect();
+        // Live ones may have expired points too, of a hold that was released late.
+        found.extend(self.live.iter().filter(|lot| lot.expired > 0 && lot.activated_at <= at && at < lot.expires_at));
+        found.sort_by_key(Lot::order);
+        found
+    }
+
     /// A lot, wherever it is.
     #[must_use]
     pub fn lot(&self, id: LotId) -> Option<&Lot> {
@@ -182,6 +192,11 @@ impl Wallet {
                     lot.expires_at = expires_at;
                 });
             }
+            Movement::Unexpired { lot, points, expires_at } => self.change(lot, |lot| {
+                lot.left += points;
+                lot.expired -= points;
+                lot.expires_at = expires_at;
+            }),
             Movement::DebtRepaid { lot, points } => self.change(lot, |lot| {
                 lot.left -= points;
                 lot.repaid += points;

@@ -191,7 +191,7 @@ fn reversed(movement: &Movement) -> Option<i64> {
 }
 
 fn reinstated(movement: &Movement) -> Option<i64> {
-    if let Movement::Reinstated { points, .. } = movement { Some(*points) } else { None }
+    if let Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } = movement { Some(*points) } else { None }
 }
 
 /// By how much debt rose; negative: fell.

@@ -261,13 +261,38 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes points for a redemption of this record, in the order of spending.
-    pub(super) fn spend(&mut self, wallet: u8, points: i64, field: &str) -> Result<(), Rejection> {
+    /// Takes points for a redemption of this record, in the order of spending. One from before a posted expiry reinstates
+    /// what it needs (rule 2).
+    pub(super) fn spend(&mut self, wallet: u8, points: i64, at: Millis, field: &str) -> Result<(), Rejection> {
+        if at < self.now && points > self.figures(wallet).available {
+            self.reinstate(wallet, points - self.figures(wallet).available, at);
+        }
         self.enough(wallet, points, field)?;
         for (lot, part) in self.wallet(wallet).take(points) {
             self.moves(wallet, Movement::Spent { lot: lot.id, points: part, activated_at: lot.activated_at, expires_at: lot.expires_at });
         }
         Ok(())
+    }
+
+    /// Up to so many points that had expired, of lots that were valid at an instant.
+    fn reinstate(&mut self, wallet: u8, points: i64, at: Millis) {
+        let mut left = points;
+        for lot in self.wallet(wallet).expired_since(at) {
+            let part = left.min(lot.expired);
+            if part > 0 {
+                self.moves(wallet, Movement::Unexpired { lot: lot.id, points: part, expires_at: lot.expires_at });
+                left -= part;
+            }
+        }
+    }
+
+    /// Rolling expiry of something that happened earlier: what had been posted as expired by then lives on (rule 2).
+    pub(super) fn roll(&mut self, wallet: u8, at: Millis, expires_at: Millis) {
+        let back: Vec<_> = if at < self.now && expires_at > self.now { self.wallet(wallet).expired_since(at) } else { Vec::new() };
+        self.moves(wallet, Movement::ExpiryMoved { expires_at });
+        for lot in back {
+            self.moves(wallet, Movement::Unexpired { lot: lot.id, points: lot.expired, expires_at: lot.expires_at.max(expires_at) });
+        }
     }
 
     /// Whether so many points are available.
@@ -307,7 +332,7 @@ impl<'a> Draft<'a> {
         let rule = self.programme.wallet(wallet).expiry.filter(|rule| rule.rolling);
         if let Some(rule) = rule {
             let expires_at = expiry(self.now, rule.months, rule.round_up, &self.programme.zone);
-            self.moves(wallet, Movement::ExpiryMoved { expires_at });
+            self.roll(wallet, self.now, expires_at);
         }
     }
 
@@ -318,11 +343,16 @@ impl<'a> Draft<'a> {
         moved.map_or(Millis::MIN, |wallet| wallet.rolled)
     }
 
-    /// Raises the tier at once if the metric now carries a higher one (rule 21).
-    pub(super) fn upgrade(&mut self) {
+    /// Raises the tier at once if the metric now carries a higher one (rule 21), or would carry it still, had what counts
+    /// for `period` come in its time (rule 2).
+    pub(super) fn upgrade(&mut self, period: Day) {
         let programme = self.programme.clone();
         let changes = self.metric_changes();
-        let carried = self.member.tier.carried(&programme.tiers, Day::at(self.now, &programme.zone), &changes);
+        let tier = &self.member.tier;
+        let mut carried = tier.carried(&programme.tiers, Day::at(self.now, &programme.zone), &changes);
+        if period < tier.reviewed {
+            carried = carried.max(tier.replayed(&programme.tiers, period, &programme.zone, &changes));
+        }
         if carried > self.tier {
             self.emit(Event::TierChanged { from: self.tier, to: carried, at: self.now, why: TierWhy::Reached });
         }

@@ -110,7 +110,7 @@ fn late(draft: &mut Draft<'_>, wallet: u8, seq: u64, points: i64, records: &[(u6
     if !ended || draft.confirmed(seq) || draft.member.ended_hold(seq) || draft.figures(wallet).available < points {
         return Err(over);
     }
-    draft.spend(wallet, points, "/points")?;
+    draft.spend(wallet, points, draft.now, "/points")?;
     // Said once more, so that it is remembered as confirmed.
     draft.moves(wallet, Movement::HoldEnded { hold: u32::try_from(seq).unwrap_or(u32::MAX), end: HoldEnd::Confirmed });
     Ok(())

@@ -25,7 +25,7 @@ pub(super) fn issue(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, he
     let expires_at = rule.map_or(NEVER, |rule| expiry(from, rule.months, rule.round_up, &programme.zone));
     let at_least = draft.rolled(wallet, programme);
     if rule.is_some_and(|rule| rule.rolling) {
-        draft.moves(wallet, Movement::ExpiryMoved { expires_at });
+        draft.roll(wallet, occurred_at, expires_at);
     }
     let expires_at = expires_at.max(at_least);
     let parts = parts(wallet, programme, head, worth, earned);

@@ -68,7 +68,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let metric = metric(draft, &programme, basket, &worth, (tier_period, day), &earned);
     if metric != 0 {
         draft.emit(Event::Metric { period: tier_period, amount: metric });
-        draft.upgrade();
+        draft.upgrade(tier_period);
     }
     let parts = goals::parts(&programme, &head, &worth);
     super::goals::count(draft, &programme, basket, (&facts.found, day), &parts);
@@ -135,7 +135,7 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
         })?;
         match tender.hold {
             Some(seq) => hold::confirm_for_tender(draft, wallet, seq, points, &field, records)?,
-            None => draft.spend(wallet, points, &format!("{field}/amount"))?,
+            None => draft.spend(wallet, points, basket.occurred_at, &format!("{field}/amount"))?,
         }
         let (sum, paid) = &mut burned[usize::from(wallet)];
         *sum = sum.saturating_add(points);

@@ -6,7 +6,7 @@ use crate::record::{Asked, Body};
 
 pub(super) fn redeem(draft: &mut Draft<'_>, wallet: u8, asked: Asked) -> Result<Body, Rejection> {
     let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
-    draft.spend(wallet, points, "/points")?;
+    draft.spend(wallet, points, draft.now, "/points")?;
     draft.roll_expiry(wallet);
     Ok(Body::Redeemed { wallet, points, currency, value, asked })
 }

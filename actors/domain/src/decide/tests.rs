@@ -409,3 +409,54 @@ fn rule_16_programmes_where_more_goods_earn_less_are_warned_of() {
     let paths: Vec<String> = crate::compile::warnings(&programme).into_iter().map(|finding| finding.path).collect();
     assert_eq!(paths, ["earn.1"]);
 }
+
+#[test]
+fn rule_02_a_late_sale_that_was_paid_with_points_reinstates_what_it_needs() {
+    let mut world = World::new(&source());
+    world.buys("1", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    world.buys("2", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    world.now = NOON + 40 * DAY_MS;
+    // Posted, with something else.
+    world.buys("3", basket(world.now, vec![line("1", "", 300)], Vec::new())).expect("sold");
+    assert_eq!(world.figures().available, 3);
+    let pays = |amount| vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: None, lines: Vec::new() }];
+    // After the expiry there were none to pay with; before it there were 20, of which 9 are needed beside the 3.
+    assert_eq!(world.buys("4", basket(NOON + 39 * DAY_MS, vec![line("1", "", 1_200)], pays(12))).err(), Some(Code::InsufficientPoints));
+    let record = world.buys("5", basket(NOON + 20 * DAY_MS, vec![line("1", "", 12)], pays(12))).expect("sold");
+    assert_eq!(world.figures().available, 0, "{:?}", record.events);
+    let lots: Vec<i64> = world.member.wallets[0].rest.iter().map(|lot| lot.expired).collect();
+    assert_eq!(lots.iter().sum::<i64>(), 11, "11 of the 20 stay expired");
+}
+
+#[test]
+fn rule_02_late_activity_in_a_rolling_wallet_reinstates_what_it_would_have_kept() {
+    let mut programme = source();
+    programme.wallets[0].expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    world.now = NOON + 40 * DAY_MS;
+    world.does(9_000, Ask::Tick).expect("posted");
+    assert_eq!(world.figures().available, 0);
+    // Bought on the twentieth day, known on the fortieth: all of it would have lived on to the fiftieth.
+    world.buys("late", basket(NOON + 20 * DAY_MS, vec![line("1", "", 100)], Vec::new())).expect("sold");
+    assert_eq!(world.figures().available, 11);
+    world.now = NOON + 60 * DAY_MS;
+    world.does(9_001, Ask::Tick).expect("posted");
+    assert_eq!(world.figures().available, 0);
+}
+
+#[test]
+fn rule_02_a_downgrade_that_a_late_sale_would_have_prevented_is_undone() {
+    let mut programme = source();
+    programme.levels = [("bronze", 0), ("silver", 100), ("gold", 200)].map(|(id, threshold)| Level { id: id.into(), name: id.into(), threshold }).into();
+    programme.soft_landing = true;
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("1", "", 15_000)], Vec::new())).expect("sold");
+    // Silver of 2026 through 2027; nothing in 2027: bronze from 2028.
+    world.now = NOON + 600 * DAY_MS;
+    world.does(9_000, Ask::Tick).expect("posted");
+    assert_eq!(world.member.tier.level, 0);
+    // 60 more of 2026: gold through 2027, and softly silver in 2028.
+    world.buys("late", basket(NOON + DAY_MS, vec![line("1", "", 6_000)], Vec::new())).expect("sold");
+    assert_eq!(world.member.tier.level, 1);
+}

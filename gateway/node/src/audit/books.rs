@@ -232,7 +232,7 @@ impl Purse {
                 books.reversed += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Movement::Reinstated { lot, points, expires_at, .. } => {
+            Movement::Reinstated { lot, points, expires_at, .. } | Movement::Unexpired { lot, points, expires_at } => {
                 books.reinstated += points;
                 let lot = self.lots.entry(lot).or_default();
                 lot.active += points;
