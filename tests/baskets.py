@@ -21,9 +21,9 @@ def line(number, row):
     return made
 
 
-def baskets(limit=None):
+def baskets(limit=None, path=FILE):
     """Yields (household, purchase) in the order of the file."""
-    with gzip.open(FILE, "rt") as file:
+    with gzip.open(path, "rt") as file:
         for count, (basket, rows) in enumerate(groupby(csv.DictReader(file), key=lambda row: row["basket_id"])):
             if limit is not None and count >= limit:
                 return

@@ -26,8 +26,8 @@ def run(*arguments):
     return (json.loads(ended.stdout) if ended.stdout else None), ended.returncode == 0
 
 
-def serve(binary, folder):
-    process = subprocess.Popen([binary, "serve", "--folder", folder, "--programme", PROGRAMME, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+def serve(binary, folder, programme=PROGRAMME):
+    process = subprocess.Popen([binary, "serve", "--folder", folder, "--programme", programme, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "ready on http://" in line:
             return process, line.rsplit("http://", 1)[1].strip()
@@ -75,4 +75,5 @@ def main():
     sys.exit(bool(problems))
 
 
-main()
+if __name__ == "__main__":
+    main()

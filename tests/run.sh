@@ -60,6 +60,9 @@ lane "random commands" script tests/random_commands.py --seed 7
 lane "random programmes, worked out twice" script tests/properties.py --cases 3000
 lane "quests, counted anew" script tests/quests.py --programmes 8
 lane "reminders" script tests/reminders.py
+lane "finance" script tests/finance.py --commands 300
+lane "a simulation, and its replay" script tests/simulate.py
+lane "the rich programme, bought and given back" script tests/give_back.py
 lane "the API from its document" script tests/api_fuzz.py --seed 1
 lane "bad input" script tests/bad_input.py
 lane "the programme under load" script tests/programme.py

@@ -4,6 +4,9 @@
 //! | --- | --- |
 //! | `aliases` | who holds an alias, and who held it |
 //! | [`board`] | every programme version this node has heard of, as one immutable snapshot |
+//! | [`closes`] | closes of accounting days |
+//! | [`feed`] | the journals of all members, in order |
+//! | [`finance`] | [`Finance`]: roll-forward, closes, cohorts, simulation |
 //! | [`history`] | the programme as an entity: its versions, kept whole; [`Histories`], the façade |
 //! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
 //! | [`members`] | [`Members`], the typed façade: enrol, command, view |
@@ -14,6 +17,9 @@
 
 mod aliases;
 pub mod board;
+pub mod closes;
+pub mod feed;
+pub mod finance;
 pub mod history;
 pub mod member;
 pub mod members;
@@ -21,5 +27,7 @@ pub mod names;
 pub mod reminders;
 
 pub use board::Board;
+pub use feed::Feed;
+pub use finance::Finance;
 pub use history::{Histories, Saving};
 pub use members::{Done, Followed, Located, Members, Miss, Who};

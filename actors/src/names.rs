@@ -7,6 +7,7 @@ use tessera_storage::EntityKey;
 /// Kinds of entities. A number is never used again.
 const MEMBER: u16 = 1;
 const HISTORY: u16 = 2;
+const CLOSE: u16 = 3;
 /// The one programme of a node.
 const PROGRAMME: u32 = 0;
 
@@ -26,6 +27,16 @@ pub fn programme_key() -> EntityKey {
     let mut key = [0; EntityKey::LEN];
     key[..2].copy_from_slice(&HISTORY.to_be_bytes());
     key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
+    EntityKey(key)
+}
+
+/// The closes of one shard's accounting days.
+#[must_use]
+pub fn close_key(shard: u16) -> EntityKey {
+    let mut key = [0; EntityKey::LEN];
+    key[..2].copy_from_slice(&CLOSE.to_be_bytes());
+    key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
+    key[20..].copy_from_slice(&shard.to_be_bytes());
     EntityKey(key)
 }
 

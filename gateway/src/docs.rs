@@ -10,7 +10,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, RefOr, Ref};
 
-use crate::handlers::{self, Call, members, programme, purchases, spending};
+use crate::handlers::{self, Call, members, programme, purchases, reports, spending};
 use crate::problem::Answer;
 use crate::{routes, stream};
 
@@ -21,7 +21,8 @@ use crate::{routes, stream};
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, programme::current,
-        programme::save, programme::check, programme::roll_back, programme::versions, programme::version, healthz, readyz,
+        programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
+        reports::journal, reports::simulate, reports::job, reports::job_result, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
 )]
@@ -42,6 +43,11 @@ fn refusals(id: &str) -> &'static [&'static str] {
     match id {
         "healthz" | "readyz" => &[],
         "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
+        "job" | "jobResult" => &["404"],
+        "closes" => &["503"],
+        "rollForward" | "liability" => &["422"],
+        "closeDays" | "ifrs15" | "journal" => &["400", "415", "422"],
+        "simulate" => &["400", "413", "415", "422"],
         "events" | "statement" => &["404", "422"],
         "programme" | "programmeVersions" => &["503"],
         "programmeVersion" => &["404"],

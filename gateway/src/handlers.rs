@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod members;
 pub(crate) mod programme;
 pub(crate) mod purchases;
+pub(crate) mod reports;
 pub(crate) mod spending;
 
 use std::time::{Duration, Instant};

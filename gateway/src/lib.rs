@@ -6,6 +6,7 @@
 //! | [`routes`] | which path and method does what |
 //! | [`handlers`] | one function per operation: read, command, render; its part of the API document |
 //! | [`stream`] | server-sent events: history, then live, with a bound for slow readers |
+//! | `jobs` | what takes longer than a request |
 //! | `metric_names` | what is counted |
 //! | [`docs`] | the OpenAPI document, its browser, the metrics |
 //! | [`problem`] | every answer that is not a success, as RFC 9457 |
@@ -14,6 +15,7 @@
 
 mod docs;
 mod handlers;
+pub mod jobs;
 mod metric_names;
 mod problem;
 mod routes;

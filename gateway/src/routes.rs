@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, bench, members, programme, purchases, spending};
+use crate::handlers::{self, Call, bench, members, programme, purchases, reports, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -77,20 +77,33 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "programme", "rollback"] if post => programme::roll_back(call).await,
         ["v1", "programme", "versions"] if get => programme::versions(call).await,
         ["v1", "programme", "versions", number] if get => programme::version(call, number).await,
+        ["v1", "reports", "roll-forward"] if get => reports::roll_forward(call).await,
+        ["v1", "reports", "liability"] if get => reports::liability(call).await,
+        ["v1", "reports", "closes"] if get => reports::closes(call).await,
+        ["v1", "reports", "closes"] if post => reports::close(call).await,
+        ["v1", "reports", "ifrs15"] if post => reports::ifrs15(call).await,
+        ["v1", "reports", "journal"] if post => reports::journal(call).await,
+        ["v1", "simulations"] if post => reports::simulate(call).await,
+        ["v1", "jobs", job] if get => reports::job(call, job),
+        ["v1", "jobs", job, "result"] if get => reports::job_result(call, job),
         ["bench", "purchases", bytes] if post && call.surface.ceiling => bench::purchase(call, bytes).await,
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
         | ["v1", "purchases" | "holds" | "redemptions", _]
         | ["v1", "programme", "versions", ..]
+        | ["v1", "jobs", ..]
+        | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers" | "simulations"]
+        | ["v1", "reports", "ifrs15" | "journal"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
         | ["v1", "purchases", _, "deliveries"]
         | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "programme"] => return handlers::method_not_allowed(id, "GET, PUT"),
+        ["v1", "reports", "closes"] => return handlers::method_not_allowed(id, "GET, POST"),
         ["v1", "members", _] => return handlers::method_not_allowed(id, "GET, PATCH"),
         ["v1", "members", _, "aliases", _] => return handlers::method_not_allowed(id, "DELETE"),
         _ => return handlers::not_found(id),

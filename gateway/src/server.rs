@@ -10,12 +10,13 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tessera_actors::{Histories, Members};
+use tessera_actors::{Finance, Histories, Members};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 use tracing::Instrument;
 
+use crate::jobs::Jobs;
 use crate::metric_names;
 use crate::problem::{Said, problem};
 use crate::routes::routes;
@@ -45,6 +46,8 @@ impl Default for ServerLimits {
 pub struct Surface {
     pub members: Members,
     pub histories: Histories,
+    pub finance: Finance,
+    pub jobs: Jobs,
     /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
     pub ceiling: bool,
     /// What `/metrics` shows.

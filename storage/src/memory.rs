@@ -123,10 +123,14 @@ impl Store for MemoryStore {
 
     fn take(&self, shard: ShardId, _epoch: Epoch) -> BoxFuture<'_, Result<ShardLog, StoreError>> {
         Box::pin(async move {
-            let next = self.kept.lock().logs.get(&shard).map_or(0, |log| log.len() as Offset);
+            let next = self.head(shard);
             self.queue.send(Op::Took { shard, next }).await.map_err(|_| StoreError::Unavailable("closed".into()))?;
             Ok(ShardLog::new(shard, self.queue.clone(), self.kept.clone()))
         })
+    }
+
+    fn head(&self, shard: ShardId) -> Offset {
+        self.kept.lock().logs.get(&shard).map_or(0, |log| log.len() as Offset)
     }
 
     fn read_feed(&self, shard: ShardId, from: Offset, max: usize) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {

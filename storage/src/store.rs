@@ -133,6 +133,9 @@ pub trait Store: Send + Sync + 'static {
     /// `Fenced` when another holds it.
     fn take(&self, shard: ShardId, epoch: Epoch) -> BoxFuture<'_, Result<ShardLog, StoreError>>;
 
+    /// Offset after a shard's last record.
+    fn head(&self, shard: ShardId) -> Offset;
+
     /// Records of a shard in order, from an offset, at most `max`.
     ///
     /// # Errors

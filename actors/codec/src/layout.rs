@@ -8,6 +8,7 @@ use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use smallvec::SmallVec;
+use tessera_domain::Text;
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
@@ -166,6 +167,19 @@ frozen_struct!(StepState { sum, days });
 frozen_struct!(Given { lot, wallet, times, each, tier });
 frozen_struct!(Progress { key, steps, reached, rewards, at });
 frozen_struct!(Profile { zone, birthday, segments });
+
+/// Days up to `through` are closed to a shard's records from `offset` on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closed {
+    pub at: i64,
+    pub offset: u64,
+    pub through: Day,
+    pub author: Text,
+    /// Wallet, pending, active.
+    pub closing: Vec<(u8, i64, i64)>,
+}
+
+frozen_struct!(Closed { at, offset, through, author, closing });
 
 /// How many sealed pages stand beside a core page, and how many were dropped before them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

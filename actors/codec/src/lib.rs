@@ -33,6 +33,8 @@ pub enum Type {
     KeyPage = 3,
     /// A record of a programme's history.
     VersionRecord = 4,
+    /// A close of accounting days.
+    CloseRecord = 5,
 }
 
 /// Frames a member's record.
@@ -100,4 +102,20 @@ pub fn decode_page(entity: &[u8], number: u64, bytes: &[u8]) -> Result<Page, Dam
     frame::decode(Type::KeyPage, 1, entity, number, bytes)
 }
 
-pub use layout::Sealed;
+/// Frames a close of accounting days.
+///
+/// # Errors
+/// `TooLong` when the body would be longer than a frame may be.
+pub fn encode_close(entity: &[u8], seq: u64, record: &Closed) -> Result<Bytes, TooLong> {
+    frame::encode(Type::CloseRecord, 1, entity, seq, record)
+}
+
+/// Reads a close back.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_close(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Closed, Damage> {
+    frame::decode(Type::CloseRecord, 1, entity, seq, bytes)
+}
+
+pub use layout::{Closed, Sealed};

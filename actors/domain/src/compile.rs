@@ -456,6 +456,10 @@ fn wallet_rules(findings: &mut Findings, wallets: &[WalletRules]) {
             findings.unless(value.num > 0 && *value != Ratio { num: 0, den: 1 }, path, "the worth of a point is above 0; leave the currency out instead");
         }
         findings.unless((0..=366).contains(&wallet.grace_days), format!("{at}.grace_days"), "between 0 and 366");
+        let ordered = wallet.redemption.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        findings.unless(ordered, format!("{at}.redemption"), "each rate begins later than the one before");
+        let share = |rate: &Ratio| rate.num >= 0 && rate.num <= rate.den;
+        findings.unless(wallet.redemption.iter().all(|(_, rate)| share(rate)), format!("{at}.redemption"), "a share is between 0 and 1");
         findings.unless(wallet.caps.purchase.is_none_or(|cap| cap > 0), format!("{at}.caps.purchase"), "a cap is above 0; leave it out for none");
         findings.unless(wallet.caps.member.is_none_or(|(_, cap)| cap > 0), format!("{at}.caps.member.points"), "a cap is above 0; leave it out for none");
     }

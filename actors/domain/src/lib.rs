@@ -18,12 +18,15 @@
 //! | [`command`], [`record`], [`rejection`] | what is asked, what is appended, the closed list of noes |
 //! | [`member`] | the state of a member, its fold, its view |
 //! | [`decide`] | one file per command |
+//! | [`finance`] | roll-forward by accounting day, IFRS 15 by cohort |
+//! | [`simulate`] | a draft programme over what really happened |
 
 pub mod basket;
 pub mod command;
 pub mod compile;
 pub mod decide;
 pub mod earn;
+pub mod finance;
 pub mod goals;
 pub mod ids;
 pub mod keys;
@@ -32,8 +35,9 @@ pub mod number;
 pub mod profile;
 pub mod programme;
 pub mod record;
-pub mod rules;
 pub mod rejection;
+pub mod rules;
+pub mod simulate;
 pub mod tier;
 pub mod time;
 pub mod versions;

@@ -106,6 +106,16 @@ pub struct WalletRules {
     /// Days that released points whose expiry has passed live on; 0 = none (rule 12).
     pub grace_days: i32,
     pub caps: Caps,
+    /// Share of the points that is expected to be redeemed, from a day on; by day (rule 26).
+    pub redemption: Vec<(Day, Ratio)>,
+}
+
+impl WalletRules {
+    /// The share that is expected to be redeemed, as of a day; all of it where nothing is said.
+    #[must_use]
+    pub fn expected_redemption(&self, day: Day) -> Ratio {
+        self.redemption.iter().rev().find(|(since, _)| *since <= day).map_or(Ratio::ONE, |(_, rate)| *rate)
+    }
 }
 
 /// What points of one wallet come to in another (rule 15).
@@ -307,6 +317,11 @@ impl Programmes {
             all.insert(place, version.clone());
         }
         Self(all)
+    }
+
+    /// All of them, the oldest first.
+    pub fn oldest_first(&self) -> impl Iterator<Item = &Arc<Programme>> {
+        self.0.iter()
     }
 
     /// All of them, the newest first.

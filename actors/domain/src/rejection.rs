@@ -119,6 +119,8 @@ codes! {
     NotSupported = "not_supported", Content;
     /// No such version of the programme.
     UnknownVersion = "unknown_version", NotFound;
+    /// No such job, or it has no such result.
+    UnknownJob = "unknown_job", NotFound;
     /// The programme has findings.
     BadProgramme = "bad_programme", Content;
     /// The programme is longer than one may be.

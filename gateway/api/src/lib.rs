@@ -9,6 +9,7 @@
 //! | [`strict`] | JSON in which an object is an object and a name is a text |
 //! | [`explain`] | an award as a sentence, from the programme version that the record names |
 //! | [`expression`] | conditions in CEL, behind guards |
+//! | [`report`] | what finance and marketing ask for |
 //! | [`programme_file`] | the programme file, with findings by line |
 
 pub mod answer;
@@ -18,6 +19,7 @@ pub mod expression;
 pub mod programme;
 pub mod programme_file;
 pub mod read;
+pub mod report;
 pub mod request;
 pub mod strict;
 

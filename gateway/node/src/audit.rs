@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tessera_actors::names::member_of;
-use tessera_actors::{Board, Histories, Members};
+use tessera_actors::{Board, Feed, Finance, Histories, Members};
 use tessera_client::Connection;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Limits, Ownership};
@@ -59,7 +59,7 @@ pub(crate) fn audit(asked: &Audit) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let report = runtime.block_on(async {
         let store = serve::open(&settings).await?;
-        let report = run(store.as_ref(), store.shards()).await;
+        let report = run(store.clone(), store.shards()).await;
         store.close().await.map_err(|e| e.to_string())?;
         report
     })?;
@@ -84,10 +84,10 @@ pub(crate) fn audit(asked: &Audit) -> Result<(), String> {
     }
 }
 
-async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
+async fn run(store: Arc<dyn Store>, shards: u16) -> Result<Report, String> {
     let cells = store.cells();
     let clock = serve::kept_clock(cells.as_ref()).await?;
-    let ownership = Ownership::take_all(store, &NodeId(format!("audit-{:x}", system_now())), shards).await.map_err(|e| e.to_string())?;
+    let ownership = Ownership::take_all(store.as_ref(), &NodeId(format!("audit-{:x}", system_now())), shards).await.map_err(|e| e.to_string())?;
     let histories = Histories::start(clock.clone(), ownership.clone(), Limits::default()).await?;
     let versions = serve::versions(&histories, None).await?;
     let ids: Vec<String> = versions.current().into_iter().flat_map(|programme| &programme.wallets).map(|wallet| wallet.id.to_string()).collect();
@@ -119,13 +119,15 @@ async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
 
     // A node of its own in this process answers for the state.
     let now = clock.now();
-    let members = Members::start(Arc::new(Board::new(versions)), clock, ownership, cells, Limits::default(), false).await?;
+    let members = Members::start(Arc::new(Board::new(versions)), clock, ownership.clone(), cells, Limits::default(), false).await?;
+    let finance = Finance::start(members.clone(), Feed::new(store.clone(), shards), ownership, Limits::default()).await?;
     let (stop, stopping) = watch::channel(false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    let surface = Surface { members: members.clone(), histories: histories.clone(), ceiling: false, metrics: None, stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), jobs: Default::default(), ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
     let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
+    let closing_by_finance = finance_closing(address, &ids).await?;
     stop.send_replace(true);
     server.await.map_err(|e| e.to_string())?;
     members.drain().await;
@@ -133,6 +135,13 @@ async fn run(store: &dyn Store, shards: u16) -> Result<Report, String> {
     books.close(ledgers.values());
     if books.closing() != closing_by_api && problems.is_empty() {
         problems.push(format!("the records close at {:?} and the API at {closing_by_api:?}", books.closing()));
+    }
+    // INV-4: Σ lots − Σ debt is the closing of finance's roll-forward.
+    for (number, closing) in books.closing() {
+        let by_finance = closing_by_finance.get(usize::from(number)).copied().unwrap_or_default();
+        if by_finance != closing {
+            problems.push(format!("wallet {number}: the lots close at {closing}, finance's roll-forward at {by_finance}"));
+        }
     }
     Ok(Report { members: ledgers.len(), records, books, closing_by_api, ids, problems })
 }
@@ -167,6 +176,25 @@ async fn compare(address: SocketAddr, ledgers: &HashMap<MemberId, Ledger>, ids: 
         }
     }
     Ok(closing)
+}
+
+/// What each wallet closes at in the roll-forward, in the order of `ids`.
+async fn finance_closing(address: SocketAddr, ids: &[String]) -> Result<Vec<i64>, String> {
+    let mut connection = Connection::open(address).await.map_err(|e| e.to_string())?;
+    loop {
+        // Far in the future: whatever is posted has come.
+        let answer = connection.get("/v1/reports/liability?day=2200-01-01").await.map_err(|e| e.to_string())?;
+        if answer.status == http::StatusCode::SERVICE_UNAVAILABLE {
+            // A long feed is read in parts.
+            continue;
+        }
+        let shown: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
+        let closing = |id: &String| {
+            let wallet = shown["wallets"].as_array().into_iter().flatten().find(|wallet| wallet["wallet"] == **id);
+            wallet.map_or(0, |wallet| wallet["pending"].as_i64().unwrap_or(0) + wallet["active"].as_i64().unwrap_or(0))
+        };
+        return Ok(ids.iter().map(closing).collect());
+    }
 }
 
 /// available, pending, held, debt.

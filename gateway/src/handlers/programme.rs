@@ -185,7 +185,7 @@ fn unknown() -> Rejection {
 static HEAVY: Semaphore = Semaphore::const_new(1);
 
 /// Work of many milliseconds, away from the threads that serve tills.
-async fn heavy<T: Send + 'static>(deadline: Instant, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+pub(crate) async fn heavy<T: Send + 'static>(deadline: Instant, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     let permit = tokio::time::timeout_at(deadline.into(), HEAVY.acquire()).await;
     let _permit = permit.ok().and_then(Result::ok).ok_or(Miss::Failure(Failure::Overloaded))?;
     tokio::task::spawn_blocking(work).await.map_err(|e| Miss::Failure(Failure::Unavailable(e.to_string())).into())

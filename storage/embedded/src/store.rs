@@ -403,6 +403,10 @@ impl Store for EmbeddedStore {
         })
     }
 
+    fn head(&self, shard: ShardId) -> Offset {
+        self.reads.heads.of(shard)
+    }
+
     fn read_feed(&self, shard: ShardId, from: Offset, max: usize) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         Box::pin(self.reads.blocking(move |reads| reads.feed(shard, from, max)))
     }

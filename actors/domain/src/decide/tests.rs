@@ -37,6 +37,7 @@ pub(super) fn source() -> Source {
             values: [(usd, Decimal(10_000).ratio())].into(),
             grace_days: 0,
             caps: Caps::default(),
+            redemption: Vec::new(),
         }],
         transfers: Vec::new(),
         exchange: Vec::new(),

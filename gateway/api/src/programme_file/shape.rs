@@ -116,6 +116,21 @@ pub(super) struct Wallet {
     pub(super) grace_days: i32,
     #[serde(default)]
     pub(super) caps: WalletCaps,
+    /// Share of the points that is expected to be redeemed, by the day from which it holds: for finance.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub(super) redemption: Vec<Redemption>,
+}
+
+/// What share of points is expected to be redeemed, from a day on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Redemption)]
+pub(super) struct Redemption {
+    #[schema(value_type = String, format = Date, example = "2026-01-01")]
+    pub(super) since: OnDay,
+    #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.95")]
+    pub(super) rate: Number,
 }
 
 /// What points of one wallet come to in another.
@@ -648,6 +663,16 @@ impl<'de> Deserialize<'de> for At {
         let instant = text.parse::<jiff::Timestamp>().map(|at| Moment::At(at.as_millisecond()));
         let at = instant.or_else(|_| text.parse().map(Moment::Local));
         at.map(Self).map_err(|_| D::Error::custom("a local time of each store, such as \"2026-11-27T00:00\", or an instant with its offset, such as \"2026-11-27T00:00:00-05:00\""))
+    }
+}
+
+/// A local day.
+pub(super) struct OnDay(pub(super) jiff::civil::Date);
+
+impl<'de> Deserialize<'de> for OnDay {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(Self).map_err(|_| D::Error::custom("a day, such as \"2026-01-01\""))
     }
 }
 

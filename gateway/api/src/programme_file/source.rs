@@ -8,7 +8,7 @@ use tessera_domain::number::Rounding;
 use tessera_domain::profile::BirthdayWindow;
 use tessera_domain::programme::{Caps, Clawback, ExpiryRule, HoldRules, Level, Sentence, Stacking, TierPeriod, UnknownAlias, UnlockRule, WalletRules};
 use tessera_domain::rules::Condition;
-use tessera_domain::time::{Period, RoundUp};
+use tessera_domain::time::{Day, Period, RoundUp};
 
 use super::shape::*;
 use crate::expression;
@@ -84,6 +84,7 @@ impl Wallet {
             expiry,
             values: self.values.into_iter().map(|(currency, value)| (currency.0, value.0.ratio())).collect(),
             grace_days: self.grace_days,
+            redemption: self.redemption.into_iter().map(|row| (Day::of(row.since.0), row.rate.0.ratio())).collect(),
             caps: Caps { purchase: self.caps.purchase, member: self.caps.member.map(|cap| (period(cap.per), cap.points)) },
         }
     }

@@ -1,0 +1,258 @@
+//! Points as a performance obligation (rule 26; IFRS 15, B39–B43): by cohort, how much of the price was for points, and how much
+//! of that is revenue by now.
+//!
+//! A cohort is a wallet, a currency and the accounting month of issue. Figures are minor units of its currency.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Closes;
+use crate::basket::{Basket, LineKind};
+use crate::ids::{LotId, MemberId, REWARDS};
+use crate::number::{Currency, Ratio, Rounding};
+use crate::programme::{Programme, Programmes};
+use crate::record::{Body, Event, Movement, Record, Sale};
+use crate::time::{Day, Period};
+
+/// Which points.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CohortKey {
+    pub wallet: u8,
+    pub currency: Currency,
+    /// First day of the accounting month.
+    pub month: Day,
+}
+
+/// What is known of a cohort.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cohort {
+    /// What was paid, without tax and without what points paid.
+    pub price: i64,
+    /// The goods alone: before discounts, without tax.
+    pub goods: i64,
+    /// Points that the sales stand for.
+    pub points: i64,
+    /// Of their lots: redeemed so far, and still there.
+    pub redeemed: i64,
+    pub live: i64,
+    /// What a whole point is worth, and the share that is expected to be redeemed, as of the month: never estimated again.
+    pub value: Ratio,
+    pub expected: Ratio,
+    /// Decimals of the wallet.
+    pub decimals: u8,
+}
+
+/// Points without a sale, and debt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Apart {
+    /// Rewards, adjustments, transfers received: still there.
+    pub provision: i64,
+    /// Owed by members.
+    pub receivable: i64,
+}
+
+/// All cohorts as of a day.
+#[derive(Clone, Debug, Default)]
+pub struct Cohorts {
+    pub all: BTreeMap<CohortKey, Cohort>,
+    /// By wallet.
+    pub apart: BTreeMap<u8, Apart>,
+    lots: HashMap<(MemberId, u8, LotId), Source>,
+    /// Of each sale, for its returns: its cohorts, what it was for them, and what is left.
+    sales: HashMap<(MemberId, u64), Sold>,
+}
+
+/// Where a lot came from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Sale(CohortKey),
+    Apart,
+}
+
+/// A sale's part in its cohorts.
+#[derive(Clone, Debug)]
+struct Sold {
+    cohorts: Vec<CohortKey>,
+    price: i64,
+    goods: i64,
+    /// Net of all lines, and what of it has come back.
+    net: i64,
+    back: i64,
+}
+
+impl Cohorts {
+    /// Folds a record in, as far as its postings lie on accounting days up to `through`. `None`: a version is not known.
+    pub fn add(&mut self, member: MemberId, seq: u64, record: &Record, programmes: &Programmes, closes: &Closes, offset: u64, through: Day) -> Option<()> {
+        let programme = programmes.version(record.programme)?;
+        let document = closes.accounting(super::document_day(record, programme), offset);
+        if let Body::Purchased(sale) = &record.body
+            && document <= through
+        {
+            self.sold(member, seq, sale, programmes.version(sale.programme)?, document);
+        }
+        for event in &record.events {
+            let Event::Points(wallet, movement) = event else { continue };
+            let day = super::effective(movement).map_or(document, |at| closes.accounting(Day::at(at, &programme.zone), offset));
+            if day <= through {
+                self.moved(member, seq, *wallet, movement);
+            }
+        }
+        match &record.body {
+            Body::Returned(returned) if document <= through => self.returned(member, &returned.back),
+            Body::Purchased(sale) if document <= through => sale.exchanged.iter().for_each(|back| self.returned(member, back)),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn sold(&mut self, member: MemberId, seq: u64, sale: &Sale, programme: &Programme, day: Day) {
+        let Ok(worth) = sale.basket.worth() else { return };
+        let (price, goods) = prices(&sale.basket, worth.paid_in_points());
+        let month = Period::Month.start(day);
+        let mut sold = Sold { cohorts: Vec::new(), price, goods, net: worth.net(), back: 0 };
+        for share in sale.shares.iter().filter(|share| share.earned > 0) {
+            let rules = programme.wallet(share.wallet);
+            let Some(value) = rules.values.get(&sale.basket.currency) else { continue };
+            let key = CohortKey { wallet: share.wallet, currency: sale.basket.currency, month };
+            let new = || Cohort { price: 0, goods: 0, points: 0, redeemed: 0, live: 0, value: *value, expected: rules.expected_redemption(month), decimals: rules.decimals };
+            let cohort = self.all.entry(key).or_insert_with(new);
+            cohort.price += price;
+            cohort.goods += goods;
+            cohort.points += share.earned;
+            sold.cohorts.push(key);
+        }
+        self.sales.insert((member, seq), sold);
+    }
+
+    /// A return takes its part of the price and of the goods out, by net amount, and its points.
+    fn returned(&mut self, member: MemberId, back: &crate::record::Back) {
+        let Some(sold) = self.sales.get_mut(&(member, back.sale)) else { return };
+        let part = |whole: i64, back: i64| crate::number::mul_div_floor(whole, back, sold.net).unwrap_or(0);
+        let before = sold.back;
+        let now = before + back.lines.iter().map(|(_, net, _)| net).sum::<i64>();
+        let (price, goods) = (part(sold.price, now) - part(sold.price, before), part(sold.goods, now) - part(sold.goods, before));
+        sold.back = now;
+        for key in sold.cohorts.clone() {
+            if let Some(cohort) = self.all.get_mut(&key) {
+                cohort.price -= price;
+                cohort.goods -= goods;
+                cohort.points -= back.wallets.iter().filter(|claim| claim.wallet == key.wallet).map(|claim| claim.claimed).sum::<i64>();
+            }
+        }
+    }
+
+    fn moved(&mut self, member: MemberId, seq: u64, wallet: u8, movement: &Movement) {
+        let apart = self.apart.entry(wallet).or_default();
+        match *movement {
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => apart.receivable += points,
+            Movement::DebtWrittenOff { points } => apart.receivable -= points,
+            Movement::DebtRepaid { points, .. } => apart.receivable -= points,
+            _ => {}
+        }
+        let (lot, live, redeemed) = match *movement {
+            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } => {
+                let of_sale = (lot.n < REWARDS).then(|| self.sales.get(&(member, seq))).flatten();
+                let cohort = of_sale.and_then(|sold| sold.cohorts.iter().find(|key| key.wallet == wallet)).copied();
+                let cohort = cohort.filter(|_| matches!(movement, Movement::Issued { .. }));
+                self.lots.insert((member, wallet, lot), cohort.map_or(Source::Apart, Source::Sale));
+                (lot, points, 0)
+            }
+            Movement::Spent { lot, points, .. } | Movement::HeldSpent { lot, points, .. } => (lot, -points, points),
+            Movement::Reinstated { lot, points, .. } => (lot, points, -points),
+            // What met a debt has paid for it: as if redeemed.
+            Movement::DebtRepaid { lot, points } => (lot, -points, points),
+            Movement::Unexpired { lot, points, .. } => (lot, points, 0),
+            Movement::Expired { lot, points, .. }
+            | Movement::Lapsed { lot, points }
+            | Movement::ClawedBack { lot, points, .. }
+            | Movement::OwedMet { lot, points, .. }
+            | Movement::AdjustedDown { lot, points }
+            | Movement::Sent { lot, points } => (lot, -points, 0),
+            _ => return,
+        };
+        match self.lots.get(&(member, wallet, lot)) {
+            Some(Source::Sale(key)) => {
+                if let Some(cohort) = self.all.get_mut(key) {
+                    cohort.live += live;
+                    cohort.redeemed += redeemed;
+                }
+            }
+            Some(Source::Apart) => self.apart.entry(wallet).or_default().provision += live,
+            // Issued on a day after `through`.
+            None => {}
+        }
+    }
+}
+
+/// What was paid without tax and without what points paid; and the goods alone.
+fn prices(basket: &Basket, paid_in_points: i64) -> (i64, i64) {
+    // What is only kept for the customer, or for others, is no revenue.
+    let revenue = |kind: LineKind| matches!(kind, LineKind::Goods | LineKind::Service | LineKind::Fee);
+    let sold = basket.lines.iter().filter(|line| !line.voided && revenue(line.kind));
+    let (mut gross, mut goods, mut tax) = (0_i64, 0_i64, 0_i64);
+    for line in sold {
+        gross += line.amount - line.discount;
+        goods += line.amount;
+        tax += line.tax;
+    }
+    gross -= basket.discounts.iter().map(|discount| discount.amount).sum::<i64>();
+    let without_tax = if basket.prices_include_tax { tax } else { 0 };
+    ((gross - without_tax - paid_in_points).max(0), (goods - without_tax).max(0))
+}
+
+impl Cohort {
+    /// What of the price was for points: `price · S / (goods + S)`, half-even, where `S = points · value · expected`.
+    #[must_use]
+    pub fn allocated(&self, currency: Currency) -> i64 {
+        // S over a common denominator: points/10^decimals · value · 10^exponent · expected.
+        let num = i128::from(self.points.max(0)) * i128::from(self.value.num) * i128::from(self.expected.num) * 10_i128.pow(currency.exponent().into());
+        let den = i128::from(self.value.den) * i128::from(self.expected.den) * 10_i128.pow(self.decimals.into());
+        let whole = i128::from(self.goods.max(0)).checked_mul(den).and_then(|goods| goods.checked_add(num));
+        let of = whole.filter(|whole| *whole > 0).and_then(|whole| Some((i128::from(self.price.max(0)).checked_mul(num)?, whole)));
+        of.and_then(|(num, den)| crate::number::round(&num, &den, Rounding::HalfEven)).unwrap_or(0)
+    }
+
+    /// Revenue of it so far: `allocated · min(1, redeemed / (redeemed + live · rate))`, half-even; nothing live: all of it.
+    #[must_use]
+    pub fn revenue(&self, currency: Currency, rate: Ratio) -> i64 {
+        let allocated = self.allocated(currency);
+        if self.live <= 0 {
+            return allocated;
+        }
+        let redeemed = i128::from(self.redeemed.max(0)) * i128::from(rate.den);
+        let total = redeemed + i128::from(self.live) * i128::from(rate.num);
+        if total <= 0 || redeemed >= total {
+            return allocated;
+        }
+        i128::from(allocated).checked_mul(redeemed).and_then(|num| crate::number::round(&num, &total, Rounding::HalfEven)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cohort(redeemed: i64, live: i64) -> Cohort {
+        Cohort { price: 0, goods: 0, points: 0, redeemed, live, value: Ratio::ONE, expected: Ratio::ONE, decimals: 0 }
+    }
+
+    #[test]
+    fn rule_26_the_check_figures() {
+        let usd: Currency = "USD".parse().expect("a currency");
+        // S = 10,000 points · 1.00 · .9 = 9,000.00 of goods for 91,000.00, all paid: allocated 9,000 of 100,000.
+        let sold = Cohort { price: 10_000_000, goods: 9_100_000, points: 10_000, expected: Ratio { num: 9, den: 10 }, ..cohort(0, 10_000) };
+        assert_eq!(sold.allocated(usd), 900_000);
+        // With an allocation of 9,000 (in units here): 4,500 of 9,700 redeemed, later 8,500 of 9,900.
+        let of = |redeemed: i64, total: i64| {
+            let allocation = Cohort { price: 9_000, goods: 0, points: 1, ..cohort(redeemed, total - redeemed) };
+            assert_eq!(allocation.allocated(usd), 9_000);
+            allocation.revenue(usd, Ratio::ONE)
+        };
+        assert_eq!(of(4_500, 9_700), 4_175);
+        assert_eq!(of(8_500, 9_900) - of(4_500, 9_700), 3_552);
+        // Nothing live: all of it. Nothing redeemed: none.
+        assert_eq!((of(9_000, 9_000), of(0, 9_000)), (9_000, 0));
+        // Today's expected rate counts the live ones only: 4,500 redeemed, 10,400 live of which half are expected.
+        let half = Cohort { price: 9_000, goods: 0, points: 1, ..cohort(4_500, 10_400) };
+        assert_eq!(half.revenue(usd, Ratio { num: 1, den: 2 }), 4_175);
+    }
+}

@@ -1,0 +1,92 @@
+//! What takes longer than a request: one at a time, on a thread of its own that gives way to those who wait for an answer.
+//!
+//! Jobs live as long as the process: none of them changes anything, so one that is lost is asked for again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tessera_actors::finance::Progress;
+use tessera_api::report::JobShown;
+use tokio::sync::Semaphore;
+
+/// Jobs that are remembered; beyond it the oldest that have ended go.
+const KEPT: usize = 100;
+
+/// What came of a job.
+pub(crate) enum Made {
+    Json(serde_json::Value),
+    Csv(String),
+}
+
+/// A job.
+pub(crate) struct Job {
+    number: u64,
+    pub(crate) progress: Progress,
+    running: std::sync::atomic::AtomicBool,
+    pub(crate) outcome: OnceLock<Result<Made, String>>,
+}
+
+/// All of them. Cheap to clone.
+#[derive(Clone)]
+pub struct Jobs {
+    known: Arc<Mutex<VecDeque<Arc<Job>>>>,
+    one: Arc<Semaphore>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { known: Arc::default(), one: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Jobs {
+    /// Begins one as soon as the one before has ended. `None`: too many wait.
+    pub(crate) fn begin<F>(&self, work: impl FnOnce(Arc<Job>) -> F + Send + 'static) -> Option<Arc<Job>>
+    where
+        F: Future<Output = Result<Made, String>>,
+    {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        while known.len() >= KEPT {
+            let ended = known.iter().position(|job| job.outcome.get().is_some())?;
+            known.remove(ended);
+        }
+        let number = known.back().map_or(1, |job| job.number + 1);
+        let job = Arc::new(Job { number, progress: Progress::default(), running: false.into(), outcome: OnceLock::new() });
+        known.push_back(job.clone());
+        drop(known);
+        let (one, mine) = (self.one.clone(), job.clone());
+        let handle = tokio::runtime::Handle::current();
+        tokio::spawn(async move {
+            let Ok(_turn) = one.acquire_owned().await else { return };
+            let on_thread = mine.clone();
+            let thread = tokio::task::spawn_blocking(move || {
+                on_thread.running.store(true, Ordering::Relaxed);
+                handle.block_on(work(on_thread))
+            });
+            let outcome = thread.await.unwrap_or_else(|_| Err("the job has failed; report what the log says".into()));
+            // Set once, here.
+            drop(mine.outcome.set(outcome));
+        });
+        Some(job)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Job>> {
+        let number: u64 = id.strip_prefix("job_")?.parse().ok()?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|job| job.number == number).cloned()
+    }
+}
+
+impl Job {
+    pub(crate) fn shown(&self) -> JobShown {
+        let (state, reason, result) = match self.outcome.get() {
+            None if self.running.load(Ordering::Relaxed) => ("running", None, None),
+            None => ("waiting", None, None),
+            Some(Ok(Made::Json(value))) => ("done", None, Some(value.clone())),
+            Some(Ok(Made::Csv(_))) => ("done", None, None),
+            Some(Err(reason)) => ("failed", Some(reason.clone()), None),
+        };
+        let (done, of) = (self.progress.done.load(Ordering::Relaxed), self.progress.of.load(Ordering::Relaxed));
+        JobShown { id: format!("job_{}", self.number), state, done: done.min(of), of, reason, result }
+    }
+}
