@@ -27,7 +27,8 @@ rules: ## purchases with 9,900 rules, of which 20 match, against those 20 alone;
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 9900 --out target/rules.json
 	$${CARGO_TARGET_DIR:-target}/release/tessera bench --rules 1000 --expressions --out target/expressions.json
 
-properties: ## CASES random programmes × baskets × returns, worked out a second time by tests/engine.py
+properties: ## CASES random command sequences, every invariant after each; CASES random baskets × returns, worked out a second time by tests/engine.py
+	CASES=$(CASES) $(CARGO) test -p tessera-domain random_sequences -- --nocapture
 	$(CARGO) build -p tessera-node
 	python3 tests/properties.py --cases $(CASES)
 

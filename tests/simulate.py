@@ -32,11 +32,17 @@ def job(api, path, body):
     return made, time.monotonic() - began
 
 
-def ended(folder, binary, programme):
-    """Members by tier, and what each wallet closes at, as the API of a node on the folder has it."""
+def ended(folder, binary, programme, expected):
+    """What each wallet closes at, as the API of a node on the folder has it once nothing is due."""
     process, address = serve(binary, folder, programme)
     api = Api(int(address.rsplit(":", 1)[1]))
-    closing = {wallet["wallet"]: wallet["pending"] + wallet["active"] for wallet in api("GET", "/v1/reports/liability")[1]["wallets"]}
+    ends = time.monotonic() + 30
+    while True:
+        closing = {wallet["wallet"]: wallet["pending"] + wallet["active"] for wallet in api("GET", "/v1/reports/liability")[1]["wallets"]}
+        # What is due is posted some ten seconds late at most.
+        if time.monotonic() > ends or all(closing[wallet] == of for wallet, of in expected.items()):
+            break
+        time.sleep(1)
     process.terminate()
     process.wait()
     return closing
@@ -75,7 +81,7 @@ def main():
     given = {which: sum(of["given"][which] for of in said["wallets"].values()) for which in ("real", "draft")}
     if said["purchases"] != real["new"] or given != {"real": real["earned"], "draft": again["earned"]}:
         problems.append(f"given: {said['wallets']}, replayed {real['earned']} and {again['earned']}")
-    closing = ended(os.path.join(parent, "draft"), args.binary, args.draft)
+    closing = ended(os.path.join(parent, "draft"), args.binary, args.draft, {wallet: of["closing"]["draft"] for wallet, of in said["wallets"].items()})
     for wallet, of in said["wallets"].items():
         if of["closing"] != {"real": before.get(wallet, 0), "draft": closing[wallet]}:
             problems.append(f"{wallet} closes at {of['closing']}; really at {before.get(wallet, 0)}, and under the draft at {closing[wallet]}")

@@ -222,7 +222,7 @@ impl Finance {
                 Ok(())
             })
             .await?;
-            simulation.settle();
+            simulation.settle(self.members.clock().now());
         }
         Ok(simulation.totals)
     }

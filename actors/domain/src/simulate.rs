@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::basket::Basket;
 use crate::command::{Ask, BlindReturn, Command, Purchase, Return, SaleName};
-use crate::decide::{Context, Decision, decide, needs};
+use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
 use crate::member::Member;
 use crate::programme::{Programme, Programmes};
@@ -120,23 +120,26 @@ impl Simulation {
         }
     }
 
-    /// Adds up the members so far and forgets them: their journals have been read.
-    pub fn settle(&mut self) {
+    /// Adds up the members so far, with everything due by `now`, and forgets them: their journals have been read.
+    pub fn settle(&mut self, now: Millis) {
+        let now = now.min(self.to);
         for (member, mirror) in std::mem::take(&mut self.mirrors) {
             self.totals.members += 1;
             let closing = |figures: &Figures| figures.available + figures.pending + figures.held - figures.debt;
             for (wallet, figures) in &mirror.real {
                 self.totals.wallets.entry(*wallet).or_default().closing[0] += closing(figures);
             }
-            for (wallet, state) in (0_u8..).zip(&mirror.state.wallets) {
-                self.totals.wallets.entry(wallet).or_default().closing[1] += closing(&state.figures);
+            let context = Context { now: mirror.state.now(now), programmes: &self.programmes };
+            let (figures, tier) = due(&mirror.state, &context).unwrap_or_default();
+            for (wallet, figures) in (0_u8..).zip(&figures) {
+                self.totals.wallets.entry(wallet).or_default().closing[1] += closing(figures);
             }
             for (wallet, [real, draft]) in &mirror.given {
                 let given = &mut self.totals.wallets.entry(*wallet).or_default().given;
                 (given[0], given[1]) = (given[0] + real, given[1] + draft);
             }
             self.totals.tiers.entry(mirror.real_tier).or_default()[0] += 1;
-            self.totals.tiers.entry(mirror.state.tier.held(mirror.state.last_at)).or_default()[1] += 1;
+            self.totals.tiers.entry(tier).or_default()[1] += 1;
             let difference = mirror.given.get(&0).map_or(0, |[real, draft]| draft - real);
             let list = if difference > 0 { &mut self.totals.gain } else { &mut self.totals.lose };
             if difference != 0 {

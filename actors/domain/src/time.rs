@@ -229,6 +229,74 @@ mod tests {
         assert_eq!(Moment::At(5).end(&new_york), 5);
     }
 
+    /// Clocks that change at midnight, at one, two or three, by half an hour, in the south, in the far east, and backwards for a month.
+    const CHANGING: [&str; 12] = [
+        "Europe/Berlin",
+        "America/New_York",
+        "America/St_Johns",
+        "America/Havana",
+        "America/Santiago",
+        "Africa/Cairo",
+        "Africa/Casablanca",
+        "Asia/Beirut",
+        "Asia/Jerusalem",
+        "Australia/Lord_Howe",
+        "Australia/Sydney",
+        "Pacific/Chatham",
+    ];
+
+    #[test]
+    fn rule_03_every_change_of_the_clocks_in_2026() {
+        const MINUTE: Millis = 60_000;
+        let mut changes = 0;
+        for name in CHANGING {
+            let zone = zone(name);
+            let year = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+            for change in zone.following(timestamp(year.0)).map(|change| change.timestamp().as_millisecond()).take_while(|change| *change < year.1) {
+                changes += 1;
+                // Every local minute within three hours of the change, as the clock on the wall shows it, and the instants that show it.
+                let shows = |instant: Millis| zone.to_datetime(timestamp(instant));
+                let instants: Vec<Millis> = (-240..=240).map(|minutes| change + minutes * MINUTE).collect();
+                let noon = shows(change - 180 * MINUTE).min(shows(change - MINUTE));
+                for minutes in 0..360 {
+                    let local = noon.checked_add(minutes.minutes()).expect("a local time");
+                    let found: Vec<Millis> = instants.iter().copied().filter(|instant| shows(*instant) == local).collect();
+                    let (start, end) = (Moment::Local(local).start(&zone), Moment::Local(local).end(&zone));
+                    match found[..] {
+                        // Skipped: the first valid instant, which is that of the change.
+                        [] => assert_eq!((start, end), (change, change), "{name} {local} in a gap"),
+                        [one] => assert_eq!((start, end), (one, one), "{name} {local}"),
+                        [earlier, .., later] => assert_eq!((start, end), (earlier, later), "{name} {local} comes twice"),
+                    }
+                }
+                // A day begins with the first instant that is in it, and points that expire with the day before are gone then.
+                let days: std::collections::BTreeSet<Day> = instants.iter().map(|instant| Day::at(*instant, &zone)).collect();
+                for day in days {
+                    let start = day.start(&zone);
+                    assert!(Day::at(start, &zone) == day && Day::at(start - 1, &zone) < day, "{name} {:?}", day.date());
+                    assert_eq!(expiry(start - 1, 0, RoundUp::Day, &zone), start);
+                }
+            }
+        }
+        assert_eq!(changes, 24, "each of them changes twice in 2026");
+    }
+
+    #[test]
+    fn rule_04_the_29th_of_february_and_a_day_that_was_skipped() {
+        let berlin = zone("Europe/Berlin");
+        let leap = at("2028-02-29T12:00:00Z");
+        for (months, expires) in [(12, "2029-02-28T23:00:00Z"), (48, "2032-02-29T23:00:00Z"), (1, "2028-03-29T22:00:00Z")] {
+            assert_eq!(timestamp(expiry(leap, months, RoundUp::Day, &berlin)).to_string(), expires);
+        }
+        // Samoa went from 29 to 31 December 2011: what was valid through the 29th, or the 30th, ends as the 31st begins.
+        let apia = zone("Pacific/Apia");
+        let after = at("2011-12-30T10:00:00Z");
+        assert_eq!(Day::at(after, &apia).date().to_string(), "2011-12-31");
+        assert_eq!(expiry(after - 1, 0, RoundUp::Day, &apia), after);
+        assert_eq!(expiry(at("2011-11-30T12:00:00Z"), 1, RoundUp::Day, &apia), after);
+        assert_eq!(Period::Day.next(Day::at(after - 1, &apia)).start(&apia), after);
+    }
+
     #[test]
     fn periods() {
         let day = Day::of(Date::constant(2026, 11, 25));

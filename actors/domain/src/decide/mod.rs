@@ -207,6 +207,8 @@ mod tests_conditions;
 #[cfg(test)]
 mod tests_goals;
 #[cfg(test)]
+mod tests_properties;
+#[cfg(test)]
 mod tests_returns;
 #[cfg(test)]
 mod tests_wallets;

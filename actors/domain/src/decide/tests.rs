@@ -114,6 +114,10 @@ impl World {
         self.does(0, Ask::Purchase(Box::new(Purchase { basket: Arc::new(basket), keys, alias: None })))
     }
 
+    pub(super) fn records(&self) -> &[Arc<Record>] {
+        &self.records
+    }
+
     /// A return of lines of a sale, all of it when none is named.
     pub(super) fn returns(&mut self, header: u128, sale: u64, lines: &[(&str, Option<i64>)]) -> Result<Arc<Record>, Code> {
         let back = |(line, amount): &(&str, Option<i64>)| crate::command::LineBack { line: (*line).into(), quantity: None, amount: *amount };

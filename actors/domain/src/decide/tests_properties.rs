@@ -1,0 +1,339 @@
+//! Random command sequences: the invariants INV-1 to INV-5 after every command. `CASES=100000 cargo test -p tessera-domain
+//! random_sequences` runs many; a failure is shrunk to the shortest sequence, which then becomes a named test.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::tests::{NOON, World, basket, line, source};
+use super::Decision;
+use crate::basket::{Basket, Tender};
+use crate::command::{Ask, LineBack, Return, SaleName};
+use crate::compile::{ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
+use crate::finance::postings;
+use crate::goals::{GoalKind, Measure};
+use crate::ids::LotId;
+use crate::keys::{KeyKind, Keys};
+use crate::member::Member;
+use crate::number::Decimal;
+use crate::programme::{Clawback, Programmes, UnlockRule, WalletRules};
+use crate::record::{Asked, Body, Event, Movement, Record};
+use crate::rules::Condition;
+use crate::time::{DAY_MS, Millis, Period};
+
+/// One command, by figures that are made to fit what stands then.
+#[derive(Clone, Debug)]
+enum Op {
+    Buy { hours_ago: u16, lines: Vec<(u8, u16, u8)>, points: u8, hold: bool },
+    GiveBack { sale: u8, line: u8, part: u8, void: bool },
+    Exchange { sale: u8, amount: u16 },
+    Hold { wallet: bool, part: u8, hours: u8 },
+    Confirm { hold: u8, part: u8 },
+    Cancel { hold: u8 },
+    Redeem { wallet: bool, part: u8 },
+    Reverse { redemption: u8 },
+    Adjust { wallet: bool, points: i16 },
+    WriteOff { points: u8 },
+    Deliver { sale: u8 },
+    Transfer { part: u8 },
+    Wait { hours: u16 },
+    Tick,
+    Again { command: u8 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (prop_oneof![3 => Just(0_u16), 1 => 0_u16..2_000], prop::collection::vec((0_u8..4, 0_u16..3_000, 1_u8..4), 1..4), prop_oneof![3 => Just(0_u8), 1 => any::<u8>()], any::<bool>())
+            .prop_map(|(hours_ago, lines, points, hold)| Op::Buy { hours_ago, lines, points, hold }),
+        4 => (any::<u8>(), any::<u8>(), any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(sale, line, part, void)| Op::GiveBack { sale, line, part, void }),
+        1 => (any::<u8>(), 0_u16..3_000).prop_map(|(sale, amount)| Op::Exchange { sale, amount }),
+        2 => (any::<bool>(), any::<u8>(), 1_u8..80).prop_map(|(wallet, part, hours)| Op::Hold { wallet, part, hours }),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(hold, part)| Op::Confirm { hold, part }),
+        1 => any::<u8>().prop_map(|hold| Op::Cancel { hold }),
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(wallet, part)| Op::Redeem { wallet, part }),
+        1 => any::<u8>().prop_map(|redemption| Op::Reverse { redemption }),
+        1 => (any::<bool>(), -100_i16..100).prop_map(|(wallet, points)| Op::Adjust { wallet, points }),
+        1 => (1_u8..50).prop_map(|points| Op::WriteOff { points }),
+        1 => any::<u8>().prop_map(|sale| Op::Deliver { sale }),
+        1 => any::<u8>().prop_map(|part| Op::Transfer { part }),
+        2 => (1_u16..900).prop_map(|hours| Op::Wait { hours }),
+        1 => Just(Op::Tick),
+        1 => any::<u8>().prop_map(|command| Op::Again { command }),
+    ]
+}
+
+/// A programme with everything in it, by some switches.
+fn programme(switches: u8) -> Source {
+    let mut made = source();
+    let on = |bit: u8| switches & (1 << bit) != 0;
+    made.clawback = if on(0) { Clawback::Unlimited } else if on(1) { Clawback::SaleLots } else { Clawback::WithinBalance };
+    let rule = made.wallets[0].expiry.as_mut().expect("it expires");
+    rule.rolling = on(2);
+    rule.from_activation = on(3);
+    rule.notice_days = if on(4) { 5 } else { 0 };
+    made.wallets[0].grace_days = if on(5) { 3 } else { 0 };
+    made.wallets[0].caps.purchase = on(6).then_some(40);
+    made.wallets[0].caps.member = on(7).then_some((Period::Week, 70));
+    let usd = "USD".parse().expect("a currency");
+    made.wallets.push(WalletRules { id: "stars".into(), decimals: 2, expiry: None, values: [(usd, Decimal(20_000).ratio())].into(), caps: Default::default(), ..made.wallets[0].clone() });
+    let when = |category: &str| ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, ..ConditionSource::default() };
+    made.rates.push(crate::compile::RateSource { id: "stars".into(), wallet: "stars".into(), priority: 0, currency: usd, points: Decimal(333_333), when: when("b"), text: "".into() });
+    made.multipliers.push(MultiplierSource { id: "a".into(), wallet: "".into(), priority: 0, factor: Decimal(1_700_000), group: None, when: when("a"), text: "".into() });
+    made.bonuses.push(crate::compile::BonusSource {
+        id: "big".into(),
+        wallet: "".into(),
+        points: 7,
+        per_unit: false,
+        when: ConditionSource { when: Condition { min_spend: Some((usd, 2_500)), ..Condition::default() }, ..ConditionSource::default() },
+        text: "".into(),
+    });
+    made.pending = vec![
+        PendingSource { id: "d".into(), wallet: "".into(), priority: 0, unlock: Some(UnlockRule::Delivered), when: when("c") },
+        PendingSource { id: "n".into(), wallet: "points".into(), priority: 1, unlock: Some(UnlockRule::Days(3)), when: when("b") },
+    ];
+    made.transfers.push(TransferSource { from: "points".into(), to: "stars".into(), rate: Decimal(500_000) });
+    let goal = |kind, id: &str, measure, figure, points| GoalSource {
+        kind,
+        id: id.into(),
+        name: id.into(),
+        from: None,
+        until: None,
+        steps: vec![StepSource { measure: Some((measure, figure)), when: ConditionSource::default() }],
+        repeatable: kind == GoalKind::Quest,
+        keep: kind == GoalKind::Quest || on(2),
+        reward: RewardSource::Points("".into(), points),
+        text: "".into(),
+    };
+    made.goals = vec![
+        goal(GoalKind::Quest, "spend", Measure::Spend(usd), 3_000, 11),
+        goal(GoalKind::Quest, "days", Measure::Days, 2, 5),
+        goal(GoalKind::Achievement, "visits", Measure::Visits, 3, 13),
+    ];
+    made
+}
+
+/// Per lot: pending, active, held; and debt: added up from the movements alone.
+#[derive(Default)]
+struct Shadow {
+    lots: HashMap<(u8, LotId), [i64; 3]>,
+    debt: BTreeMap<u8, i64>,
+}
+
+impl Shadow {
+    /// INV-3: every debit names a lot that has it.
+    fn add(&mut self, wallet: u8, movement: &Movement) {
+        let mut on = |lot: LotId, change: [i64; 3]| {
+            let has = self.lots.entry((wallet, lot)).or_default();
+            has.iter_mut().zip(change).for_each(|(has, change)| *has += change);
+            assert!(has.iter().all(|points| *points >= 0), "INV-3: {movement:?} leaves {has:?}");
+        };
+        match *movement {
+            Movement::Issued { lot, points, unlock: Some(_), .. } => on(lot, [points, 0, 0]),
+            Movement::Issued { lot, points, unlock: None, .. }
+            | Movement::Received { lot, points, .. }
+            | Movement::Reinstated { lot, points, .. }
+            | Movement::Unexpired { lot, points, .. } => on(lot, [0, points, 0]),
+            Movement::Activated { lot, points, .. } => on(lot, [-points, points, 0]),
+            Movement::Held { lot, points } => on(lot, [0, -points, points]),
+            Movement::Released { lot, points, .. } => on(lot, [0, points, -points]),
+            Movement::HeldSpent { lot, points, .. } => on(lot, [0, 0, -points]),
+            Movement::Lapsed { lot, points } | Movement::ClawedBack { lot, points, pending: true } => on(lot, [-points, 0, 0]),
+            Movement::Spent { lot, points, .. }
+            | Movement::Expired { lot, points, .. }
+            | Movement::ClawedBack { lot, points, pending: false }
+            | Movement::OwedMet { lot, points, .. }
+            | Movement::AdjustedDown { lot, points }
+            | Movement::DebtRepaid { lot, points }
+            | Movement::Sent { lot, points } => on(lot, [0, -points, 0]),
+            _ => {}
+        }
+        let debt = match *movement {
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => points,
+            Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => -points,
+            _ => 0,
+        };
+        let owes = self.debt.entry(wallet).or_default();
+        *owes += debt;
+        assert!(*owes >= 0, "INV-3: {movement:?} leaves a debt of {owes}");
+    }
+
+    fn closing(&self, wallet: u8) -> i64 {
+        let lots = self.lots.iter().filter(|((of, _), _)| *of == wallet).flat_map(|(_, sums)| sums);
+        lots.sum::<i64>() - self.debt.get(&wallet).copied().unwrap_or(0)
+    }
+}
+
+/// Key of the first command; the enrolment has one of its own.
+const FIRST: u128 = 1_000;
+
+struct Run {
+    world: World,
+    programmes: Programmes,
+    commands: Vec<(u128, Ask)>,
+    made: Vec<Arc<Record>>,
+    shadow: Shadow,
+    posted: BTreeMap<u8, i64>,
+}
+
+impl Run {
+    fn new(source: &Source) -> Self {
+        let version = Arc::new(crate::compile::compile(source, 1, 0).expect("a good programme"));
+        let world = World::new(source);
+        Self { world, programmes: Programmes::new(vec![version]), commands: Vec::new(), made: Vec::new(), shadow: Shadow::default(), posted: BTreeMap::new() }
+    }
+
+    /// Numbers of records of a kind.
+    fn numbers(&self, of: impl Fn(&Body) -> bool) -> Vec<u64> {
+        self.made.iter().zip(2..).filter(|(record, _)| of(&record.body)).map(|(_, seq)| seq).collect()
+    }
+
+    fn pick(numbers: &[u64], by: u8) -> Option<u64> {
+        numbers.get(usize::from(by) % numbers.len().max(1)).copied()
+    }
+
+    fn ask(&self, op: &Op) -> Option<Ask> {
+        let sales = self.numbers(|body| matches!(body, Body::Purchased(_)));
+        let part = |of: i64, part: u8| (of * i64::from(part) / 255).max(1);
+        let available = |wallet: u8| self.world.member.figures(wallet).available;
+        let keys = Keys::default();
+        Some(match op {
+            Op::Buy { hours_ago, lines, points, hold } => {
+                let made = lines.iter().enumerate().map(|(place, (category, amount, quantity))| {
+                    let category = ["a", "b", "c", "d"][usize::from(*category)];
+                    crate::basket::Line { quantity: Decimal(i64::from(*quantity) * Decimal::ONE), ..line(&place.to_string(), category, i64::from(*amount)) }
+                });
+                let made: Vec<_> = made.collect();
+                let net: i64 = made.iter().map(|line| line.amount).sum();
+                let holds = self.numbers(|body| matches!(body, Body::HoldPlaced { wallet: 0, .. }));
+                let named = Self::pick(&holds, *points).filter(|_| *hold);
+                let amount = (net * i64::from(*points) / 255).min(available(0).max(0));
+                let tenders = if amount > 0 { vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: named, lines: Vec::new() }] } else { Vec::new() };
+                self.buy(basket(self.world.now - Millis::from(*hours_ago) * 3_600_000, made, tenders))
+            }
+            Op::GiveBack { sale, line, part, void } => {
+                let seq = Self::pick(&sales, *sale)?;
+                let Body::Purchased(sold) = &self.made[usize::try_from(seq).ok()? - 2].body else { return None };
+                let back = &sold.basket.lines[usize::from(*line) % sold.basket.lines.len()];
+                let amount = (*part < 200).then(|| back.amount * i64::from(*part) / 200);
+                let lines = if *void { Vec::new() } else { vec![LineBack { line: back.id.clone(), quantity: None, amount }] };
+                let kind = if *void { KeyKind::Void } else { KeyKind::Return };
+                Ask::Return(Box::new(Return { kind, sale: SaleName::Seq(seq), lines, currency: None, points_refund: None, keys, occurred_at: self.world.now }))
+            }
+            Op::Exchange { sale, amount } => {
+                let seq = Self::pick(&sales, *sale)?;
+                let mut back = line("r", "", 0);
+                back.kind = crate::basket::LineKind::Return;
+                back.returns = Some(crate::basket::ReturnOf { sale: seq, line: "0".into() });
+                self.buy(basket(self.world.now, vec![back, line("new", "a", i64::from(*amount))], Vec::new()))
+            }
+            Op::Hold { wallet, part: of, hours } => Ask::PlaceHold { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), ttl_ms: Some(i64::from(*hours) * 3_600_000) },
+            Op::Confirm { hold, part: of } => Ask::ConfirmHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)?, points: (*of < 128).then_some(1 + i64::from(*of) / 8) },
+            Op::Cancel { hold } => Ask::CancelHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)? },
+            Op::Redeem { wallet, part: of } => Ask::Redeem { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)) },
+            Op::Reverse { redemption } => Ask::Reverse { redemption: Self::pick(&self.numbers(|body| matches!(body, Body::Redeemed { .. } | Body::HoldConfirmed { .. })), *redemption)? },
+            Op::Adjust { wallet, points } => Ask::Adjust { wallet: u8::from(*wallet), points: i64::from(*points), reason: "test".into(), allow_debt: true, write_off: false },
+            Op::WriteOff { points } => Ask::Adjust { wallet: 0, points: i64::from(*points).min(self.world.member.figures(0).debt), reason: "test".into(), allow_debt: false, write_off: true },
+            Op::Deliver { sale } => Ask::Deliver { sale: Self::pick(&sales, *sale)?, lines: Vec::new() },
+            Op::Transfer { part: of } => Ask::Transfer { from: 0, to: 1, points: part(available(0), *of) },
+            Op::Tick => Ask::Tick,
+            Op::Wait { .. } | Op::Again { .. } => return None,
+        })
+    }
+
+    fn buy(&self, basket: Basket) -> Ask {
+        Ask::Purchase(Box::new(crate::command::Purchase { basket: Arc::new(basket), keys: Keys::default(), alias: None }))
+    }
+
+    fn step(&mut self, op: &Op) {
+        match op {
+            Op::Wait { hours } => self.world.now += Millis::from(*hours) * 3_600_000,
+            Op::Again { command } => {
+                // INV-5: what took effect is answered from its record, at any later time within the key's days.
+                if let Some((header, ask)) = self.commands.get(usize::from(*command) % self.commands.len().max(1)).cloned()
+                    && header != 0
+                {
+                    let (decision, seqs) = self.world.decide(header, ask);
+                    let place = usize::try_from(header - FIRST).expect("small");
+                    let at = self.made[place].at;
+                    if self.world.now - at < 30 * DAY_MS {
+                        let Decision::Repeat(index) = decision else { panic!("INV-5: {decision:?} at a repeat") };
+                        assert_eq!(seqs[index], place as u64 + 2, "INV-5: another record");
+                    }
+                }
+            }
+            op => {
+                let Some(ask) = self.ask(op) else { return };
+                let header = if matches!(ask, Ask::Tick) { 0 } else { self.made.len() as u128 + FIRST };
+                // INV-2 and the figures after each record are held by `does`.
+                if let Ok(record) = self.world.does(header, ask.clone()) {
+                    self.commands.push((header, ask));
+                    self.check(&record);
+                    self.made.push(record);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, record: &Record) {
+        for event in &record.events {
+            if let Event::Points(wallet, movement) = event {
+                self.shadow.add(*wallet, movement);
+            }
+        }
+        // INV-4: Σ lots − Σ debt is what finance has posted, and what the figures say.
+        for posting in postings(record, &self.programmes).expect("a known version") {
+            *self.posted.entry(posting.wallet).or_default() += posting.points;
+        }
+        for (wallet, figures) in &record.after {
+            let closing = figures.available + figures.pending + figures.held - figures.debt;
+            assert_eq!(closing, self.shadow.closing(*wallet), "INV-4: figures and lots of wallet {wallet}");
+            assert_eq!(closing, self.posted.get(wallet).copied().unwrap_or(0), "INV-4: figures and postings of wallet {wallet}");
+        }
+        if let Body::Purchased(sale) = &record.body {
+            assert_eq!(sale.awards.iter().map(|award| award.points).sum::<i64>(), sale.shares.iter().map(|share| share.earned).sum::<i64>(), "rule 9: the explanation adds up");
+        }
+    }
+
+    /// INV-1: the state is the fold of its records.
+    fn end(&self) {
+        let mut again = Member::default();
+        self.world.records().iter().for_each(|record| again.apply(record));
+        assert_eq!(again, self.world.member, "INV-1");
+    }
+}
+
+/// Counts what took effect, so that a run says what it has tried.
+fn count(counts: &mut BTreeMap<String, u64>, record: &Record) {
+    let mut name = |text: &str| *counts.entry(text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()).or_default() += 1;
+    name(&format!("{:?}", record.body));
+    for event in &record.events {
+        if let Event::Points(_, movement) = event { name(&format!("{movement:?}")) } else { name(&format!("{event:?}")) }
+    }
+}
+
+fn run(switches: u8, ops: &[Op]) -> Run {
+    let mut run = Run::new(&programme(switches));
+    run.world.now = NOON;
+    ops.iter().for_each(|op| run.step(op));
+    run.end();
+    run
+}
+
+#[test]
+fn random_sequences_hold_every_invariant() {
+    let cases = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000);
+    let config = Config { cases, max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let counts = std::cell::RefCell::new(BTreeMap::new());
+    let outcome = runner.run(&(any::<u8>(), prop::collection::vec(op(), 1..40)), |(switches, ops)| {
+        let made = run(switches, &ops);
+        made.made.iter().for_each(|record| count(&mut counts.borrow_mut(), record));
+        Ok(())
+    });
+    eprintln!("{cases} sequences: {:?}", counts.borrow());
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
