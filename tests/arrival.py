@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Order of arrival (rule 2): real baskets and their returns, once in the order in which they happened, once shuffled up to 30 days
+late, with repeats under new sequence numbers. What rule 2 says does not depend on the order does not: base points, multipliers and
+bonuses but for those that look at the tier, at a first purchase or at room under a cap; visits, quests and streaks. Nothing is counted twice.
+
+    arrival.py [--households 80]                      of the fortnight kept in the project
+    arrival.py --file FILE.csv.gz --households 0      every household of a file, such as the whole year
+"""
+import argparse
+import collections
+import datetime
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import baskets  # noqa: E402
+import node  # noqa: E402
+from programme import Api  # noqa: E402
+
+RICH = HERE.parent / "config" / "rich.toml"
+AT = "2018-01-02T12:00:00Z"
+DAYS = 30
+CLIENTS = 3
+
+
+def programme():
+    """The rich one, for tills that number receipts anew; what depends on the order by rule 2 is told by these names."""
+    made = tomllib.loads(RICH.read_text()) | {"renumbering_sources": ["journey"]}
+    ordered = {rule["id"] for kind in ("multiplier", "bonus") for rule in made[kind] if {"tiers", "first_purchase"} & set(rule["when"])}
+    # A tier given for a time is held from its arrival on.
+    for quest in made["quest"]:
+        if "tier" in quest["reward"]:
+            quest["reward"] = {"points": 1}
+    return made, ordered
+
+
+def things(rng, id, work):
+    """What happens to one household: (when, what, body), in the order in which it happens."""
+    made = []
+    for number, basket in enumerate(work):
+        at = datetime.datetime.fromisoformat(basket["occurred_at"])
+        basket = basket | {"business_date": at.date().isoformat(), "sequence": f"{id}-{number}", "till": "1", "tenders": []}
+        del basket["transaction_id"]
+        made.append((at, "buy", basket))
+        if rng.random() < 0.3:
+            line = rng.choice(basket["lines"])
+            made.append((at + datetime.timedelta(days=rng.randint(0, 20), hours=1), "return", (basket["sequence"], basket, line["id"])))
+        if rng.random() < 0.2:
+            # The till sends it again, under another number.
+            made.append((at + datetime.timedelta(seconds=1), "again", basket | {"sequence": f"{id}-{number}-again"}))
+    return sorted(made, key=lambda one: one[0])
+
+
+def shuffled(rng, made):
+    """Up to 30 days late; a return or repeat still comes after its sale, whichever that is."""
+    late = [(at + datetime.timedelta(seconds=rng.randint(0, DAYS * 86400)), at, what, body) for at, what, body in made]
+    arrival, bought = [], set()
+    waiting = collections.defaultdict(list)
+    for _, at, what, body in sorted(late, key=lambda one: one[0]):
+        sequence = body[0] if what == "return" else body["sequence"].removesuffix("-again")
+        if what == "buy":
+            arrival.append((at, what, body))
+            bought.add(sequence)
+            arrival += waiting.pop(sequence, [])
+        elif sequence in bought:
+            arrival.append((at, what, body))
+        else:
+            waiting[sequence].append((at, what, body))
+    return arrival
+
+
+def household(api, ordered, made, problems):
+    """Sends it all; answers what does not depend on the order, and what does."""
+    sales, member, earned = {}, None, collections.Counter()
+    for _, what, body in made:
+        if what == "return":
+            sequence, basket, line = body
+            receipt = {name: basket[name] for name in ("source", "store", "till", "business_date")} | {"sequence": sequence}
+            status, answer, _ = api("POST", "/v1/returns", {"member": basket["member"], "sale": receipt, "occurred_at": AT, "lines": [{"line": line}]}, Idempotency_Key=f"r-{sequence}-{line}")
+            if status not in (201, 409):
+                problems.append(f"a return of {sequence} is answered {status} {answer}")
+            continue
+        status, answer, _ = api("POST", "/v1/purchases", body)
+        if status != 201:
+            problems.append(f"{what} {body['sequence']} is answered {status} {answer}")
+            continue
+        member, sequence = answer["member"], body["sequence"].removesuffix("-again")
+        if what == "again":
+            if answer["id"] != sales[sequence]["id"]:
+                problems.append(f"{sequence} sent again under another number took effect again")
+            continue
+        sales[sequence] = answer
+    fixed = {}
+    for sequence, sale in sales.items():
+        awards, others = collections.Counter(), collections.Counter()
+        for award in sale.get("explanation", []):
+            # Additive multipliers do not look at each other; a cap depends on the room that is left.
+            if award["rule"] not in ordered and award["kind"] != "cap" and award["wallet"] == "points":
+                awards[award["kind"], award.get("line"), award["rule"]] += award["points"]
+            else:
+                earned[award["rule"] or award["kind"]] += award["points"]
+                others[award["rule"]] += award["points"] if award["kind"] != "cap" and award["wallet"] == "points" else 0
+        fixed[sequence] = (awards, others)
+    goals = {}
+    for kind in ("quests", "achievements"):
+        for goal in api("GET", f"/v1/members/{member}/{kind}")[1]["goals"]:
+            # An achievement that was reached is kept, so whether a return came before its last step matters.
+            goals[goal["id"]] = (goal["reached"] if kind == "quests" else None, [step["progress"] for step in goal["steps"]])
+    return fixed, goals, earned
+
+
+def client(port, ordered, seed, in_order, work):
+    api, found, problems = Api(port), {}, []
+    for id, all_of_it in work:
+        rng = random.Random(f"{seed}-{id}")
+        made = things(rng, id, all_of_it)
+        found[id] = household(api, ordered, made if in_order else shuffled(rng, made), problems)
+    return found, problems
+
+
+def serve(args, parent, made, ordered, in_order, work):
+    name = "order" if in_order else "shuffled"
+    (parent / "programme.json").write_text(json.dumps(made))
+    serving = node.Node(args.binary, parent / name, parent / "programme.json", AT)
+    with multiprocessing.Pool(CLIENTS) as pool:
+        shares = pool.starmap(client, [(serving.port, ordered, args.seed, in_order, work[n::CLIENTS]) for n in range(CLIENTS)])
+    serving.end(signal.SIGTERM)
+    audit = subprocess.run([args.binary, "audit", "--folder", str(parent / name)], capture_output=True, text=True)
+    problems = [problem for _, some in shares for problem in some] + ([f"the audit: {audit.stdout[-500:]} {audit.stderr[-300:]}"] if audit.returncode else [])
+    return {id: one for found, _ in shares for id, one in found.items()}, problems
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
+    parser.add_argument("--file", default=str(HERE / "data" / "two_weeks.csv.gz"))
+    parser.add_argument("--households", type=int, default=80)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    by_household = collections.defaultdict(list)
+    for id, basket in baskets.baskets(path=args.file):
+        by_household[id].append(basket)
+    work = sorted(by_household.items())
+    random.Random(args.seed).shuffle(work)
+    work, parent, began = work[:args.households or None], pathlib.Path(tempfile.mkdtemp(prefix="tessera-arrival-")), time.monotonic()
+    made, ordered = programme()
+    (first, problems), (second, others) = (serve(args, parent, made, ordered, in_order, work) for in_order in (True, False))
+    problems += others
+    sales, differ = 0, collections.Counter()
+    for id in first:
+        (fixed, goals, earned), (fixed_late, goals_late, earned_late) = first[id], second[id]
+        sales += len(fixed)
+        for sequence, (awards, others) in fixed.items():
+            awards_late, others_late = fixed_late[sequence]
+            # All of a purchase is rounded once (rule 1): at another tier the last point of a share may go to another rule.
+            slack = int(others != others_late)
+            if any(abs(awards[key] - awards_late[key]) > slack for key in {*awards, *awards_late}):
+                problems.append(f"{sequence} earns {dict(awards - awards_late)} more in order and {dict(awards_late - awards)} more late")
+        for goal, standing in goals.items():
+            if goals_late.get(goal) != standing:
+                problems.append(f"household {id}, {goal}: {standing} in order, {goals_late.get(goal)} late")
+        for name in {*earned, *earned_late}:
+            differ[name] += earned[name] != earned_late[name]
+    shutil.rmtree(parent)
+    for problem in problems[:8]:
+        print("problem:", problem[:1200])
+    told = ", ".join(f"{name} for {count}" for name, count in sorted(differ.items()) if count)
+    print(f"{sales} sales of {len(work)} households in order and up to {DAYS} days late, {time.monotonic() - began:.0f} s; differ, as rule 2 says, {told or 'none'}: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
