@@ -10,6 +10,8 @@
 //! | [`history`] | the programme as an entity: its versions, kept whole; [`Histories`], the façade |
 //! | [`member`] | the member as a [`tessera_cluster::Behaviour`]: the domain's decisions, the codec's bytes |
 //! | [`members`] | [`Members`], the typed façade: enrol, command, view |
+//! | [`plain`] | entities of few words |
+//! | [`receipts`] | [`Receipts`]: for which member a receipt counts; exceptions |
 //! | [`reminders`] | wakes members for whom something is due |
 //! | [`names`] | entity keys, member ids, hashes of aliases and request keys |
 //!
@@ -24,10 +26,13 @@ pub mod history;
 pub mod member;
 pub mod members;
 pub mod names;
+pub mod plain;
+pub mod receipts;
 pub mod reminders;
 
 pub use board::Board;
 pub use feed::Feed;
 pub use finance::Finance;
 pub use history::{Histories, Saving};
+pub use receipts::Receipts;
 pub use members::{Done, Followed, Located, Members, Miss, Who};

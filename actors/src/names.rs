@@ -2,12 +2,17 @@
 
 use sha2::{Digest, Sha256};
 use tessera_domain::ids::MemberId;
+use tessera_domain::time::Day;
 use tessera_storage::EntityKey;
 
 /// Kinds of entities. A number is never used again.
 const MEMBER: u16 = 1;
 const HISTORY: u16 = 2;
 const CLOSE: u16 = 3;
+const RECEIPTS: u16 = 4;
+const EXCEPTIONS: u16 = 5;
+/// Books that a source's transaction ids are spread over.
+const BOOKS: u64 = 4_096;
 /// The one programme of a node.
 const PROGRAMME: u32 = 0;
 
@@ -38,6 +43,32 @@ pub fn close_key(shard: u16) -> EntityKey {
     key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
     key[20..].copy_from_slice(&shard.to_be_bytes());
     EntityKey(key)
+}
+
+fn of_kind(kind: u16, id: u128) -> EntityKey {
+    let mut key = [0; EntityKey::LEN];
+    key[..2].copy_from_slice(&kind.to_be_bytes());
+    key[2..6].copy_from_slice(&PROGRAMME.to_be_bytes());
+    key[6..].copy_from_slice(&id.to_be_bytes());
+    EntityKey(key)
+}
+
+/// The book of a store's receipts of one business date.
+#[must_use]
+pub fn receipts_key(source: &str, store: &str, date: Day) -> EntityKey {
+    of_kind(RECEIPTS, hash(&[b"receipts", source.as_bytes(), store.as_bytes(), &date.0.to_le_bytes()]))
+}
+
+/// One of the books of a source's own transaction ids.
+#[must_use]
+pub fn receipts_of_source_key(source: &str, fingerprint: u64) -> EntityKey {
+    of_kind(RECEIPTS, hash(&[b"transactions", source.as_bytes(), &(fingerprint % BOOKS).to_le_bytes()]))
+}
+
+/// What staff must look at.
+#[must_use]
+pub fn exceptions_key() -> EntityKey {
+    of_kind(EXCEPTIONS, 0)
 }
 
 /// The member of an entity's key; `None`: it is another kind of entity.

@@ -1,6 +1,7 @@
 //! What all operations share: the request as read, its key, its deadline, how it ends.
 
 pub(crate) mod bench;
+pub(crate) mod exceptions;
 pub(crate) mod members;
 pub(crate) mod programme;
 pub(crate) mod purchases;

@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, bench, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, bench, exceptions, members, programme, purchases, reports, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -62,6 +62,9 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "purchases", purchase, "deliveries"] if post => purchases::deliver(call, purchase).await,
         ["v1", "quotes"] if post => purchases::quote(call).await,
         ["v1", "returns"] if post => purchases::give_back(call).await,
+        ["v1", "claims"] if post => purchases::claim(call).await,
+        ["v1", "exceptions"] if get => exceptions::all(call).await,
+        ["v1", "exceptions", exception, "close"] if post => exceptions::close(call, exception).await,
         ["v1", "voids"] if post => purchases::void(call).await,
         ["v1", "holds"] if post => spending::place(call).await,
         ["v1", "holds", hold] if get => spending::get(call, hold).await,
@@ -93,13 +96,15 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "purchases" | "holds" | "redemptions", _]
         | ["v1", "programme", "versions", ..]
         | ["v1", "jobs", ..]
+        | ["v1", "exceptions"]
         | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "holds" | "redemptions" | "transfers" | "simulations"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "holds" | "redemptions" | "transfers" | "simulations"]
         | ["v1", "reports", "ifrs15" | "journal"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
         | ["v1", "purchases", _, "deliveries"]
+        | ["v1", "exceptions", _, "close"]
         | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "programme"] => return handlers::method_not_allowed(id, "GET, PUT"),

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tessera_actors::{Finance, Histories, Members};
+use tessera_actors::{Finance, Histories, Members, Receipts};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
@@ -47,6 +47,7 @@ pub struct Surface {
     pub members: Members,
     pub histories: Histories,
     pub finance: Finance,
+    pub receipts: Receipts,
     pub jobs: Jobs,
     /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
     pub ceiling: bool,

@@ -12,7 +12,8 @@ use tessera_domain::Text;
 use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
-use tessera_domain::ids::{GoalKey, LotId};
+use tessera_domain::ids::{GoalKey, LotId, MemberId};
+use tessera_domain::receipts::{self, Bearer, BookRecord, Why};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Holding, Member};
@@ -62,12 +63,12 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, notices,
+    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
-frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at });
+frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at, may_wait, receipt_used });
 frozen_struct!(Left { wallet, kept, restored });
 frozen_struct!(SaleLeft { lines, wallets, metric, parts });
 frozen_struct!(Claim { wallet, claimed, restored, unmet });
@@ -82,7 +83,7 @@ frozen_enum!(LineKind {
 frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
 frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
 frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet } });
-frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {} });
+frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {}, 2 => ReturnDoesNotFit {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
 frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
 frozen_enum!(TierWhy { 0 => Reached {}, 1 => PeriodEnded {}, 2 => Withdrawn {} });
@@ -104,6 +105,7 @@ frozen_enum!(Body {
     14 => Transferred { from, to, points, received },
     15 => Updated { 0: change },
     16 => Elapsed {},
+    17 => ReturnWaits { 0: asked },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -120,6 +122,7 @@ frozen_enum!(Event {
     12 => RewardedTier { goal, level, since, times },
     13 => RewardTaken { goal, lot, times },
     14 => TierNoticed { period, to, at },
+    15 => ReturnLapsed { seq },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -168,6 +171,20 @@ frozen_struct!(Given { lot, wallet, times, each, tier });
 frozen_struct!(Progress { key, steps, reached, rewards, at });
 frozen_struct!(Profile { zone, birthday, segments });
 
+// Books of receipts, and exceptions.
+impl Wire for MemberId {
+    fn put<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.0.put(to)
+    }
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        u128::get(from).map(Self)
+    }
+}
+frozen_struct!(Bearer { at, member, seq });
+frozen_struct!(BookRecord { receipts, second, taken_back });
+frozen_enum!(Why { 1 => ReceiptUsed {}, 2 => ReturnWithoutSale {} });
+frozen_enum!(receipts::Change { 1 => Open { why, member, seq, at }, 2 => Close { number, at, author, note } });
+
 /// Days up to `through` are closed to a shard's records from `offset` on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Closed {
@@ -207,6 +224,8 @@ impl Wire for Member {
         self.ended_holds.put(to)?;
         self.returned.put(to)?;
         self.reversed.put(to)?;
+        self.waiting.put(to)?;
+        self.awaited.put(to)?;
         self.goals.put(to)?;
         self.profile.put(to)?;
         self.tidied_at.put(to)?;
@@ -242,6 +261,8 @@ impl Wire for Core {
             ended_holds: Vec::get(from)?,
             returned: Vec::get(from)?,
             reversed: Vec::get(from)?,
+            waiting: Vec::get(from)?,
+            awaited: Vec::get(from)?,
             goals: Vec::get(from)?,
             profile: Profile::get(from)?,
             tidied_at: i64::get(from)?,

@@ -17,6 +17,7 @@ pub mod wire;
 use bytes::Bytes;
 use tessera_domain::keys::Page;
 use tessera_domain::member::Member;
+use tessera_domain::receipts::{BookRecord, Change};
 use tessera_domain::record::Record;
 use tessera_domain::versions::VersionRecord;
 
@@ -35,6 +36,10 @@ pub enum Type {
     VersionRecord = 4,
     /// A close of accounting days.
     CloseRecord = 5,
+    /// What a book of receipts records.
+    BookRecord = 6,
+    /// A change of the list of exceptions.
+    ExceptionRecord = 7,
 }
 
 /// Frames a member's record.
@@ -100,6 +105,38 @@ pub fn encode_page(entity: &[u8], number: u64, page: &Page) -> Result<Bytes, Too
 /// As [`decode_record`].
 pub fn decode_page(entity: &[u8], number: u64, bytes: &[u8]) -> Result<Page, Damage> {
     frame::decode(Type::KeyPage, 1, entity, number, bytes)
+}
+
+/// Frames what a book of receipts records.
+///
+/// # Errors
+/// `TooLong` when the body would be longer than a frame may be.
+pub fn encode_book(entity: &[u8], seq: u64, record: &BookRecord) -> Result<Bytes, TooLong> {
+    frame::encode(Type::BookRecord, 1, entity, seq, record)
+}
+
+/// Reads it back.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_book(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<BookRecord, Damage> {
+    frame::decode(Type::BookRecord, 1, entity, seq, bytes)
+}
+
+/// Frames a change of the list of exceptions.
+///
+/// # Errors
+/// `TooLong` when the body would be longer than a frame may be.
+pub fn encode_exception(entity: &[u8], seq: u64, change: &Change) -> Result<Bytes, TooLong> {
+    frame::encode(Type::ExceptionRecord, 1, entity, seq, change)
+}
+
+/// Reads it back.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_exception(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Change, Damage> {
+    frame::decode(Type::ExceptionRecord, 1, entity, seq, bytes)
 }
 
 /// Frames a close of accounting days.

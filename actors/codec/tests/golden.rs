@@ -106,7 +106,8 @@ fn sale() -> Sale {
         parts: smallvec![Part { goal: 0, step: 1, amount: 79 }, Part { goal: 2, step: 0, amount: 1 }],
         standing: Standing { metric: 1_055, until: Day(20_818) },
         exchanged: vec![back()],
-        notices: [Notice::TendersDiffer, Notice::UnknownStore].into_iter().collect(),
+        waited: vec![(4, back())],
+        notices: [Notice::TendersDiffer, Notice::UnknownStore, Notice::ReturnDoesNotFit].into_iter().collect(),
     }
 }
 
@@ -150,6 +151,7 @@ fn events() -> Vec<Event> {
         Event::Metric { period: Day(20_454), amount: -4 },
         Event::Visit { day: Day(20_600), store: 99, count: -1 },
         Event::TierReviewed { period: Day(20_454) },
+        Event::ReturnLapsed { seq: 77 },
         Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
         Event::TierGranted { level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGranted { level: 1, since: AT + 1, until: AT + 1_000_000 },
@@ -176,6 +178,8 @@ fn records() -> Vec<(&'static str, Record)> {
         points_refund: Some(2),
         keys: keys(),
         occurred_at: AT,
+        may_wait: true,
+        receipt_used: false,
     };
     let bodies = [
         ("enrolled", Body::Enrolled { aliases: vec![alias.clone()], day: Day(20_600) }),
@@ -194,6 +198,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("alias_added", Body::AliasAdded { alias }),
         ("updated", Body::Updated(Box::new(Change { zone: Some("Europe/Berlin".into()), birthday: Some(Some((2, 29))), segments: Some(vec!["vip".into()]) }))),
         ("elapsed", Body::Elapsed),
+        ("return_waits", Body::ReturnWaits(Box::new(asked(KeyKind::Return, SaleName::Keys(keys()))))),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
     let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];

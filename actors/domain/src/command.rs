@@ -58,6 +58,10 @@ pub struct Return {
     pub points_refund: Option<i64>,
     pub keys: Keys,
     pub occurred_at: Millis,
+    /// If there is no such sale yet, it is kept until there is.
+    pub may_wait: bool,
+    /// Another member's purchase bears the receipt.
+    pub receipt_used: bool,
 }
 
 /// How a sale is named.

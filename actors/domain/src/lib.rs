@@ -19,6 +19,7 @@
 //! | [`member`] | the state of a member, its fold, its view |
 //! | [`decide`] | one file per command |
 //! | [`finance`] | roll-forward by accounting day, IFRS 15 by cohort |
+//! | [`receipts`] | for which member a receipt counts; exceptions for staff |
 //! | [`simulate`] | a draft programme over what really happened |
 
 pub mod basket;
@@ -34,6 +35,7 @@ pub mod member;
 pub mod number;
 pub mod profile;
 pub mod programme;
+pub mod receipts;
 pub mod record;
 pub mod rejection;
 pub mod rules;

@@ -45,6 +45,10 @@ pub struct Member {
     pub ended_holds: Vec<(u32, HoldEnd)>,
     /// Sales of which something came back, with the record that says how they stand; by sale.
     pub returned: Vec<(u32, u32)>,
+    /// Returns whose sale has not come: their records, and when they came.
+    pub waiting: Vec<(u32, Millis)>,
+    /// What those are waiting for: fingerprints of keys, and the record.
+    pub awaited: Vec<(u64, u32)>,
     /// Redemptions that were reversed.
     pub reversed: Vec<u32>,
     /// How far it has come with quests and achievements.
@@ -56,6 +60,8 @@ pub struct Member {
 
 /// How often old lots and periods are looked for.
 const TIDY_EVERY: Millis = 30 * DAY_MS;
+/// A return waits this long for its sale (rule 17).
+pub const WAIT: Millis = 90 * DAY_MS;
 /// Room of a period is kept for late uploads (rule 2).
 const KEEP_ROOM_DAYS: i32 = 800;
 
@@ -124,7 +130,8 @@ impl Member {
         let notice = |number: u8| programme.wallet(number).expiry.map_or(0, |rule| rule.notice_days);
         let of = |(number, wallet): (u8, &Wallet)| wallet.next_due().min(wallet.next_notice(notice(number)));
         let wallets = (0_u8..).zip(&self.wallets).map(of).min().unwrap_or(crate::time::NEVER);
-        wallets.min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
+        let waiting = self.waiting.first().map_or(crate::time::NEVER, |(_, since)| since + WAIT);
+        wallets.min(waiting).min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
     }
 
     /// When the member wants to be woken after a record; of a purchase perhaps earlier than needed, so that nothing is
@@ -156,6 +163,11 @@ impl Member {
     pub fn last_return(&self, sale: u64) -> Option<u64> {
         let at = self.returned.binary_search_by_key(&short(sale), |(seq, _)| *seq).ok()?;
         Some(u64::from(self.returned[at].1))
+    }
+
+    fn waits_no_more(&mut self, seq: u32) {
+        self.waiting.retain(|(waiting, _)| *waiting != seq);
+        self.awaited.retain(|(_, waiting)| *waiting != seq);
     }
 
     fn stands(&mut self, back: &Back) {
@@ -199,6 +211,10 @@ impl Member {
                 for back in &sale.exchanged {
                     self.stands(back);
                 }
+                for (waiting, back) in &sale.waited {
+                    self.stands(back);
+                    self.waits_no_more(short(*waiting));
+                }
             }
             Body::HoldPlaced { wallet, expires_at, .. } => {
                 let seq = self.seq;
@@ -209,6 +225,16 @@ impl Member {
                     self.keys.insert(fingerprint, self.seq, record.at);
                 }
                 self.stands(&returned.back);
+            }
+            Body::ReturnWaits(asked) => {
+                for fingerprint in asked.keys.fingerprints(asked.kind) {
+                    self.keys.insert(fingerprint, self.seq, record.at);
+                }
+                let seq = short(self.seq);
+                self.waiting.push((seq, record.at));
+                if let crate::command::SaleName::Keys(keys) = &asked.sale {
+                    self.awaited.extend(keys.fingerprints(KeyKind::Purchase).into_iter().map(|fingerprint| (fingerprint, seq)));
+                }
             }
             Body::BlindReturned { keys, .. } => {
                 for fingerprint in keys.fingerprints(KeyKind::Return) {
@@ -242,6 +268,7 @@ impl Member {
                     Some((_, _, used)) => *used += points,
                     None => self.room.push((*wallet, *period, *points)),
                 },
+                Event::ReturnLapsed { seq } => self.waits_no_more(short(*seq)),
                 _ => {}
             }
         }

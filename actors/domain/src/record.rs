@@ -54,6 +54,8 @@ pub enum Body {
     AliasRemoved { kind: Text, hash: u128 },
     /// Its profile was changed.
     Updated(Box<Change>),
+    /// A return whose sale has not come yet.
+    ReturnWaits(Box<Return>),
     /// Nobody asked: time has brought the events about.
     Elapsed,
 }
@@ -160,6 +162,8 @@ pub struct Sale {
     pub standing: Standing,
     /// What its lines of kind return gave back of earlier sales.
     pub exchanged: Vec<Back>,
+    /// Returns that waited for it: the record, and what came back.
+    pub waited: Vec<(u64, Back)>,
     pub notices: SmallVec<[Notice; 2]>,
 }
 
@@ -203,6 +207,8 @@ pub enum Notice {
     TendersDiffer,
     /// The store is not in the programme: its zone was used.
     UnknownStore,
+    /// A return that waited for it does not fit it, and waits on.
+    ReturnDoesNotFit,
 }
 
 /// A wallet's figures, in its smallest unit.
@@ -238,6 +244,8 @@ pub enum Event {
     TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
     /// The end of a period was looked at: reviews go on from this period.
     TierReviewed { period: Day },
+    /// A return waited for its sale in vain.
+    ReturnLapsed { seq: u64 },
     /// The member was told of the tier that the end of a period will leave it, unless it does something.
     TierNoticed { period: Day, to: u8, at: Millis },
     /// A tier was given for a time, whatever the metric carries.

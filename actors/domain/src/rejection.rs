@@ -93,6 +93,8 @@ codes! {
     BelongsToPurchase = "belongs_to_purchase", Conflict;
     /// More comes back than is left of the sale.
     ExceedsSale = "exceeds_sale", Conflict;
+    /// The receipt counts for another member.
+    ReceiptUsed = "receipt_used", Conflict;
     /// The line has been delivered, or never waited for it.
     NotPending = "not_pending", Conflict;
     /// The content breaks a rule; the detail says which.
@@ -119,6 +121,8 @@ codes! {
     NotSupported = "not_supported", Content;
     /// No such version of the programme.
     UnknownVersion = "unknown_version", NotFound;
+    /// No such exception, or it is closed.
+    UnknownException = "unknown_exception", NotFound;
     /// No such job, or it has no such result.
     UnknownJob = "unknown_job", NotFound;
     /// The programme has findings.

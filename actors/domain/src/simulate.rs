@@ -207,6 +207,7 @@ impl Mirror {
             Body::AliasAdded { alias } => Ask::AddAlias { alias: alias.clone() },
             Body::AliasRemoved { kind, hash } => Ask::RemoveAlias { kind: kind.clone(), hash: *hash },
             Body::Updated(change) => Ask::Update(change.clone()),
+            Body::ReturnWaits(asked) => Ask::Return(asked.clone()),
             // The draft's own times come about with its next command.
             Body::Elapsed => return None,
         })

@@ -190,6 +190,8 @@ pub enum What {
     Update,
     /// Nobody asked: something was due.
     Elapsed,
+    /// Kept until its sale comes.
+    ReturnWaiting,
 }
 
 /// A quest or achievement after what was done.

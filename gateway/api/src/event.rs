@@ -84,7 +84,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
         Body::Enrolled { .. } => found.push(plain("member.enrolled", None)),
         Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) => found.push(plain("member.updated", None)),
         Body::Purchased(sale) => {
-            found.extend(sale.exchanged.iter().map(|back| plain("purchase.returned", id(Kind::Purchase, back.sale))));
+            found.extend(sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).map(|back| plain("purchase.returned", id(Kind::Purchase, back.sale))));
             for share in &sale.shares {
                 let name = || id(Kind::Purchase, seq);
                 found.extend((share.earned > share.pending).then(|| ("points.earned", name(), named(share.wallet), Some(share.earned - share.pending))));
@@ -105,7 +105,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed => {}
+        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) => {}
     }
     found.extend(sums("points.redeemed", redeemed));
     found.extend(sums("points.reversed", reversed));

@@ -236,7 +236,8 @@ impl Return {
         };
         let lines = self.lines.iter().enumerate().map(line).collect::<Result<_, Rejection>>()?;
         let points_refund = self.refunds.as_ref().map(|refunds| points_of(refunds)).transpose()?;
-        let asked = command::Return { kind: KeyKind::Return, sale, lines, currency, points_refund, keys: own, occurred_at };
+        let may_wait = matches!(sale, command::SaleName::Keys(_));
+        let asked = command::Return { kind: KeyKind::Return, sale, lines, currency, points_refund, keys: own, occurred_at, may_wait, receipt_used: false };
         Ok(TakenBack::Sale(Box::new(asked)))
     }
 
@@ -296,7 +297,8 @@ impl Void {
         let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
         let sale = sale_name(self.purchase.as_ref(), self.sale.as_ref())?;
         let sale = sale.ok_or_else(|| invalid("/purchase", "name the purchase by its id or by sale"))?;
-        Ok(command::Return { kind: KeyKind::Void, sale, lines: Vec::new(), currency: None, points_refund: None, keys, occurred_at })
+        let may_wait = matches!(sale, command::SaleName::Keys(_));
+        Ok(command::Return { kind: KeyKind::Void, sale, lines: Vec::new(), currency: None, points_refund: None, keys, occurred_at, may_wait, receipt_used: false })
     }
 }
 

@@ -7,11 +7,13 @@ use tessera_domain::finance::ifrs15::Cohorts;
 use tessera_domain::finance::{Column, DayRow, Kind, Posting, RollForward};
 use tessera_domain::ids::MemberId;
 use tessera_domain::programme::Programme;
+use tessera_domain::receipts::{Exception, Why};
 use tessera_domain::simulate::Totals;
 use tessera_domain::time::Day;
 use utoipa::ToSchema;
 
 use crate::Text;
+use crate::answer::instant;
 use crate::programme_file::ProgrammeFile;
 
 /// Closes accounting days.
@@ -359,5 +361,64 @@ pub fn simulated(draft: &Programme, totals: &Totals) -> Simulated {
         members_by_tier: totals.tiers.iter().map(|(level, members)| (tier(*level), both(members.map(count)))).collect(),
         gain_most: named(&totals.gain),
         lose_most: named(&totals.lose),
+    }
+}
+
+/// Staff have looked at an exception.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseException {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "support")]
+    pub author: Text,
+    #[serde(default)]
+    #[schema(value_type = String, max_length = 200, example = "the second card is the partner's")]
+    pub note: Text,
+}
+
+/// What staff must look at.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct ExceptionsShown {
+    pub exceptions: Vec<ExceptionShown>,
+}
+
+/// One thing to look at.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct ExceptionShown {
+    #[schema(example = "exc_3")]
+    pub id: String,
+    /// `receipt_used`: two members used one receipt, and this one's purchase was taken back; `return_without_sale`: a return waited
+    /// 90 days for its sale.
+    #[schema(example = "receipt_used")]
+    pub why: &'static str,
+    pub member: String,
+    /// The entry of the member's statement that it is about.
+    pub seq: u64,
+    #[schema(format = DateTime)]
+    pub opened_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub closed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Renders an exception.
+#[must_use]
+pub fn exception(number: u64, one: &Exception) -> ExceptionShown {
+    let closed = one.closed.as_ref();
+    ExceptionShown {
+        id: format!("exc_{number}"),
+        why: match one.why {
+            Why::ReceiptUsed => "receipt_used",
+            Why::ReturnWithoutSale => "return_without_sale",
+        },
+        member: one.member.to_string(),
+        seq: one.seq,
+        opened_at: instant(one.opened_at),
+        closed_at: closed.map(|(at, ..)| instant(*at)),
+        closed_by: closed.map(|(_, author, _)| author.to_string()),
+        note: closed.map(|(.., note)| note.to_string()),
     }
 }

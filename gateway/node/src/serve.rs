@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tessera_actors::history::digest;
 use tessera_actors::reminders;
-use tessera_actors::{Board, Feed, Finance, Histories, Members, Saving};
+use tessera_actors::{Board, Feed, Finance, Histories, Members, Receipts, Saving};
 use tessera_api::programme_file;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Clock, Limits, Ownership};
@@ -56,6 +56,8 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let board = Arc::new(Board::new(programmes));
     let skip_dedupe = sabotaged("skip_dedupe");
     let members = Members::start(board, clock.clone(), ownership.clone(), cells, limits(settings), skip_dedupe).await?;
+    let receipts = Receipts::start(members.clone(), Feed::new(store.clone(), store.shards()), store.cells(), ownership.clone(), limits(settings)).await?;
+    let reading = tokio::spawn(receipts.clone().run());
     let finance = Finance::start(members.clone(), Feed::new(store.clone(), store.shards()), ownership, limits(settings)).await?;
     let reminders = tokio::spawn(reminders::run(members.clone(), store.clone(), store.shards()));
     let (stop, stopping) = watch::channel(false);
@@ -66,12 +68,14 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), jobs: Default::default(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts: receipts.clone(), jobs: Default::default(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
     tessera_gateway::serve(listener, surface, server_limits(settings)).await;
     reminders.abort();
+    reading.abort();
     members.drain().await;
     histories.drain().await;
     finance.drain().await;
+    receipts.drain().await;
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");
     Ok(())

@@ -1,7 +1,7 @@
 //! Purchases and what becomes of them: quotes, deliveries, returns, voids.
 
 use http::StatusCode;
-use tessera_actors::{Located, Who};
+use tessera_actors::{Located, Miss, Who};
 use tessera_actors::names::alias_hash;
 use tessera_api::read::{TakenBack, purchase_id};
 use tessera_api::{answer, request};
@@ -12,6 +12,9 @@ use tessera_domain::{Code, Rejection};
 
 use super::{Call, Stop, no_programme, unknown_version, whom};
 use crate::problem::{Answer, json};
+
+/// A card may be shown this long after the sale, in milliseconds.
+const CLAIM: i64 = 30 * tessera_domain::time::DAY_MS;
 
 /// What a basket comes to before its member is asked.
 pub(crate) struct Asked {
@@ -61,7 +64,34 @@ pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
     if asked.training {
         return quoted(call, asked).await;
     }
-    let Asked { member, who, enrol, command, .. } = asked;
+    bought(call, asked).await
+}
+
+/// A card shown after the sale: the whole basket, at most 30 days later. It earns as a late upload does, unless its receipt
+/// counts for somebody already.
+#[utoipa::path(post, path = "/v1/claims", tag = "purchases", operation_id = "claim", request_body = request::Purchase,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Beside the receipt's own key", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Done, now or before", body = answer::Written)))]
+pub(crate) async fn claim(call: &Call) -> Result<Answer, Stop> {
+    let asked = basket(call, true).await?;
+    let Ask::Purchase(purchase) = &asked.command.ask else { return Err(Stop::KeyMissing) };
+    if purchase.keys.is_empty() {
+        return Err(Rejection::new(Code::Invalid, "/sequence", "a claim names its receipt: store, till, business date and sequence, or the transaction id").into());
+    }
+    if purchase.basket.occurred_at < call.members().clock().now() - CLAIM {
+        return Err(Rejection::new(Code::Clock, "/occurred_at", "a claim is made within 30 days of the sale").into());
+    }
+    let bearer = call.surface.receipts.find(&purchase.keys, call.deadline).await.map_err(Miss::Failure)?;
+    if bearer.is_some_and(|bearer| bearer.member != asked.member) {
+        return Err(Rejection::new(Code::ReceiptUsed, "/sequence", "this receipt counts for another member already").into());
+    }
+    if asked.training {
+        return quoted(call, asked).await;
+    }
+    bought(call, asked).await
+}
+
+async fn bought(call: &Call, Asked { member, who, enrol, command, .. }: Asked) -> Result<Answer, Stop> {
     if enrol {
         call.members().enrol_for(member, &who, &command, call.deadline).await?;
     }
@@ -124,7 +154,7 @@ pub(crate) async fn deliver(call: &Call, id: &str) -> Result<Answer, Stop> {
 /// Goods come back: whole or in part, by any name of the sale, or without a receipt.
 #[utoipa::path(post, path = "/v1/returns", tag = "purchases", operation_id = "giveBack", request_body = request::Return,
     params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the return has a receipt of its own", min_length = 1, max_length = 255)),
-    responses((status = 201, description = "Taken back", body = answer::Written)))]
+    responses((status = 201, description = "Taken back", body = answer::Written), (status = 202, description = "Kept until its sale comes, at most 90 days", body = answer::Written)))]
 pub(crate) async fn give_back(call: &Call) -> Result<Answer, Stop> {
     let header = call.key()?;
     let sent: request::Return = call.read()?;
@@ -137,14 +167,15 @@ pub(crate) async fn give_back(call: &Call) -> Result<Answer, Stop> {
     if header == 0 && !keyed {
         return Err(Stop::KeyMissing);
     }
-    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref()).await?;
-    call.ask(StatusCode::CREATED, member, header, ask).await
+    let sale = if let Ask::Return(asked) = &ask { Some(asked.sale.clone()) } else { None };
+    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref(), sale.as_ref()).await?;
+    taken_back(call, member, header, ask).await
 }
 
 /// All that is left of a purchase is taken back, with all its tenders.
 #[utoipa::path(post, path = "/v1/voids", tag = "purchases", operation_id = "void", request_body = request::Void,
     params(("Idempotency-Key" = Option<String>, Header, description = "Needed unless the void has a receipt of its own", min_length = 1, max_length = 255)),
-    responses((status = 201, description = "Voided", body = answer::Written)))]
+    responses((status = 201, description = "Voided", body = answer::Written), (status = 202, description = "Kept until its sale comes, at most 90 days", body = answer::Written)))]
 pub(crate) async fn void(call: &Call) -> Result<Answer, Stop> {
     let header = call.key()?;
     let sent: request::Void = call.read()?;
@@ -157,12 +188,18 @@ pub(crate) async fn void(call: &Call) -> Result<Answer, Stop> {
     if header == 0 && asked.keys.is_empty() {
         return Err(Stop::KeyMissing);
     }
-    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref()).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::Return(Box::new(asked))).await
+    let member = of_whom(call, sent.member.as_ref(), sent.purchase.as_deref(), Some(&asked.sale)).await?;
+    taken_back(call, member, header, Ask::Return(Box::new(asked))).await
 }
 
-/// The member of a return: the purchase's id names it; when both are given they must agree.
-async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>) -> Result<MemberId, Stop> {
+async fn taken_back(call: &Call, member: MemberId, header: u128, ask: Ask) -> Result<Answer, Stop> {
+    let done = call.members().command(member, Command { header, ask }, call.deadline).await?;
+    let waits = matches!(done.record.body, Body::ReturnWaits(_));
+    call.done(if waits { StatusCode::ACCEPTED } else { StatusCode::CREATED }, &done)
+}
+
+/// The member of a return: the purchase's id names it, or its receipt; when both are given they must agree.
+async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>, sale: Option<&SaleName>) -> Result<MemberId, Stop> {
     let by_id = purchase.map(purchase_id).transpose()?.map(|made| made.member);
     match (who, by_id) {
         (None, Some(member)) => Ok(member),
@@ -170,8 +207,12 @@ async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>
         (Some(who), Some(member)) if call.known(who).await? == member => Ok(member),
         (Some(_), Some(_)) => Err(Rejection::new(Code::UnknownSale, "/purchase", "this purchase is another member's").into()),
         (None, None) => {
-            let text = "routing a return by its receipt alone is not supported yet; name the member, or the purchase's id";
-            Err(Rejection::new(Code::NotSupported, "/member", text).into())
+            let Some(SaleName::Keys(keys)) = sale else {
+                return Err(Rejection::new(Code::Invalid, "/member", "a return without a receipt names its member").into());
+            };
+            let found = call.surface.receipts.find(keys, call.deadline).await.map_err(Miss::Failure)?;
+            let text = "no member's purchase bears this receipt, as of a few seconds ago; name the member, and the return waits for its sale";
+            Ok(found.ok_or_else(|| Rejection::new(Code::UnknownSale, "/sale", text))?.member)
         }
     }
 }

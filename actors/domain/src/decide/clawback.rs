@@ -74,8 +74,10 @@ pub(super) fn take_available(draft: &mut Draft<'_>, wallet: u8, points: i64) -> 
 /// Gives points that a record burned back to the lots they came from, in the reverse order of the debit, from where
 /// earlier restorations stopped. What is past its time lives on for the grace, or expires at once.
 pub(super) fn restore(draft: &mut Draft<'_>, wallet: u8, burned_by: u64, restored: i64, points: i64, records: &[(u64, Arc<Record>)]) {
-    let Some((_, record)) = records.iter().find(|(seq, _)| *seq == burned_by) else { return };
-    let debits: Vec<(LotId, i64, Millis, Millis)> = record.events.iter().filter_map(|event| debit(wallet, event)).collect();
+    // A return that waited for its sale is of the sale's own record.
+    let record = records.iter().find(|(seq, _)| *seq == burned_by).map(|(_, record)| record.events.as_slice());
+    let events = record.unwrap_or(if burned_by == u64::from(draft.seq()) { draft.events() } else { &[] });
+    let debits: Vec<(LotId, i64, Millis, Millis)> = events.iter().filter_map(|event| debit(wallet, event)).collect();
     let (mut skip, mut left) = (restored, points);
     for (lot, debited, activated_at, expires_at) in debits.into_iter().rev() {
         let skipped = skip.min(debited);

@@ -126,6 +126,11 @@ impl<'a> Draft<'a> {
         LotId { seq: self.seq(), n: self.lots - 1 }
     }
 
+    /// The events so far.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// A new lot of this record that is a reward.
     pub(super) fn new_reward(&mut self) -> LotId {
         self.rewards += 1;
@@ -155,6 +160,11 @@ impl<'a> Draft<'a> {
             self.post_unlocks(wallet);
             self.post_expiries(wallet);
             self.post_notice(wallet);
+        }
+        for (seq, since) in &self.member.waiting {
+            if since + crate::member::WAIT <= now {
+                self.emit(Event::ReturnLapsed { seq: u64::from(*seq) });
+            }
         }
         let programme = self.programme.clone();
         for event in self.member.tier.reviews(&programme.tiers, &programme.zone, now) {

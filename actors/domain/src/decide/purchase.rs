@@ -83,7 +83,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     if programme.notice_unknown_stores && !programme.stores.contains_key(&basket.store) {
         notices.push(Notice::UnknownStore);
     }
-    Ok(Body::Purchased(Box::new(Sale {
+    let mut sold = Box::new(Sale {
         basket: purchase.basket.clone(),
         keys: purchase.keys.clone(),
         alias: purchase.alias.clone(),
@@ -98,8 +98,18 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         parts,
         standing: draft.standing(),
         exchanged,
+        waited: Vec::new(),
         notices,
-    })))
+    });
+    let (waited, all_fit) = returns::waited(draft, &sold, &worth, records)?;
+    if !waited.is_empty() {
+        sold.waited = waited;
+        sold.standing = draft.standing();
+    }
+    if !all_fit {
+        sold.notices.push(Notice::ReturnDoesNotFit);
+    }
+    Ok(Body::Purchased(sold))
 }
 
 /// Rule 2: not more than 10 minutes ahead of arrival, nor 36 hours off noon of its business date.

@@ -38,6 +38,7 @@ fn names(command: &Command, body: &Body) -> bool {
             natural || content || (purchase.keys.transaction.is_some() && purchase.keys.transaction == sale.keys.transaction)
         }
         (Ask::Return(asked), Body::Returned(returned)) => asked.kind == returned.asked.kind && same_key(&asked.keys, &returned.asked.keys),
+        (Ask::Return(asked), Body::ReturnWaits(waits)) => asked.kind == waits.kind && same_key(&asked.keys, &waits.keys),
         (Ask::BlindReturn(asked), Body::BlindReturned { keys, .. }) => same_key(&asked.keys, keys),
         // One receipt, with a sale named and without: two different things.
         (Ask::Return(asked), Body::BlindReturned { keys, .. }) => asked.kind == KeyKind::Return && same_key(&asked.keys, keys),
@@ -67,6 +68,7 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
         }
         (Ask::Transfer { from, to, points }, Body::Transferred { from: f, to: t, points: p, .. }) => unless(from == f, "/from").or(unless(to == t, "/to")).or(unless(points == p, "/points")),
         (Ask::Return(asked), Body::Returned(returned)) => return_differs(asked, &returned.asked),
+        (Ask::Return(asked), Body::ReturnWaits(waits)) => return_differs(asked, waits),
         (Ask::BlindReturn(asked), Body::BlindReturned { basket, keys, .. }) => unless(asked.keys == *keys, "/sequence").or(unless(asked.basket == *basket, "/lines")),
         (Ask::Deliver { sale, lines }, Body::Delivered { sale: before, asked, .. }) => unless(sale == before, "").or(unless(lines == asked, "/lines")),
         (Ask::Reverse { redemption }, Body::Reversed { redemption: before, .. }) => unless(redemption == before, ""),

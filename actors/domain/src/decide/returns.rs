@@ -19,6 +19,9 @@ use crate::{Code, Rejection};
 
 type Records = [(u64, Arc<Record>)];
 
+/// Returns of one member that may wait for their sales.
+const MAX_WAITING: usize = 100;
+
 /// The sale of a record that was read.
 pub(super) fn sale(seq: u64, records: &Records) -> Result<&Sale, Rejection> {
     let body = records.iter().find(|(number, _)| *number == seq).map(|(_, record)| &record.body);
@@ -59,6 +62,13 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
             found.map_or(0, |(seq, _)| *seq)
         }
     };
+    if seq == 0 && asked.may_wait {
+        own_clock(draft, &asked.keys, asked.occurred_at)?;
+        if draft.member.waiting.len() >= MAX_WAITING {
+            return Err(Rejection::new(Code::UnknownSale, "/sale", "this member has no such purchase, and 100 other returns wait for theirs"));
+        }
+        return Ok(Body::ReturnWaits(Box::new(asked.clone())));
+    }
     let bought = sale(seq, records)?;
     if asked.currency.is_some_and(|currency| currency != bought.basket.currency) {
         let detail = format!("the sale was in {:?}; send quantities, or amounts in its currency", bought.basket.currency);
@@ -69,6 +79,13 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
     own_clock(draft, own, asked.occurred_at)?;
     let worth = bought.basket.worth()?;
     let before = left(draft, seq, bought, records);
+    let lines = lines_back(bought, &worth, &before, asked)?;
+    let back = back(draft, seq, bought, &worth, before, lines, asked.points_refund, records)?;
+    Ok(Body::Returned(Box::new(Returned { asked: asked.clone(), back })))
+}
+
+/// What comes back of each line.
+fn lines_back(bought: &Sale, worth: &Worth, before: &SaleLeft, asked: &Return) -> Result<Vec<(u16, i64, Decimal)>, Rejection> {
     let mut lines = Vec::new();
     if asked.lines.is_empty() {
         for (place, worth) in worth.lines.iter().enumerate().filter(|(_, worth)| worth.sold) {
@@ -90,8 +107,31 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
     if lines.is_empty() {
         return Err(Rejection::new(Code::ExceedsSale, "", "all of this purchase has come back already"));
     }
-    let back = back(draft, seq, bought, &worth, before, lines, asked.points_refund, records)?;
-    Ok(Body::Returned(Box::new(Returned { asked: asked.clone(), back })))
+    Ok(lines)
+}
+
+/// Gives back what returns say that have waited for this sale: it then earns what is kept (rule 17). Those that do not fit it
+/// wait on.
+pub(super) fn waited(draft: &mut Draft<'_>, sold: &Sale, worth: &Worth, records: &Records) -> Result<(Vec<(u64, Back)>, bool), Rejection> {
+    let seq = u64::from(draft.seq());
+    let (mut all, mut all_fit) = (Vec::new(), true);
+    let mut before = whole(sold);
+    for (number, record) in records {
+        let Body::ReturnWaits(asked) = &record.body else { continue };
+        let SaleName::Keys(keys) = &asked.sale else { continue };
+        if !is_named(sold, keys) || !draft.member.waiting.iter().any(|(waiting, _)| u64::from(*waiting) == *number) {
+            continue;
+        }
+        let fits = asked.currency.is_none_or(|currency| currency == sold.basket.currency) && !contradicts(sold, keys);
+        let Some(lines) = lines_back(sold, worth, &before, asked).ok().filter(|_| fits) else {
+            all_fit = false;
+            continue;
+        };
+        let back = back(draft, seq, sold, worth, before, lines, asked.points_refund, records)?;
+        before = back.left.clone();
+        all.push((*number, back));
+    }
+    Ok((all, all_fit))
 }
 
 /// The lines of kind return of a purchase: each gives back a line of an earlier sale, before anything is sold.
@@ -150,16 +190,21 @@ pub(super) fn blind(draft: &mut Draft<'_>, asked: &BlindReturn) -> Result<Body, 
 
 /// How a sale stands before this: as sold, or as its last return left it.
 fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft {
-    let share = |share: &crate::record::Share| Left { wallet: share.wallet, kept: share.earned, restored: 0 };
-    let whole = SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric, parts: sale.parts.clone() };
-    let Some(last) = draft.member.last_return(seq) else { return whole };
+    let Some(last) = draft.member.last_return(seq) else { return whole(sale) };
     let record = records.iter().find(|(number, _)| *number == last).map(|(_, record)| &record.body);
     let found = match record {
         Some(Body::Returned(returned)) => Some(&returned.back),
-        Some(Body::Purchased(sale)) => sale.exchanged.iter().find(|back| back.sale == seq),
+        // The last of those that waited for it, or that an exchange gave back.
+        Some(Body::Purchased(sale)) => sale.waited.iter().map(|(_, back)| back).chain(&sale.exchanged).filter(|back| back.sale == seq).last(),
         _ => None,
     };
-    found.map_or(whole, |back| back.left.clone())
+    found.map_or_else(|| whole(sale), |back| back.left.clone())
+}
+
+/// A sale of which nothing has come back.
+fn whole(sale: &Sale) -> SaleLeft {
+    let share = |share: &crate::record::Share| Left { wallet: share.wallet, kept: share.earned, restored: 0 };
+    SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric, parts: sale.parts.clone() }
 }
 
 fn of_line(left: &SaleLeft, place: usize, worth: &LineWorth) -> (i64, Decimal) {

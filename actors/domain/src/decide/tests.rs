@@ -129,6 +129,8 @@ impl World {
             points_refund: None,
             keys: Keys::default(),
             occurred_at: self.now,
+            may_wait: false,
+            receipt_used: false,
         };
         self.does(header, Ask::Return(Box::new(asked)))
     }

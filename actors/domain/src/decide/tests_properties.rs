@@ -219,7 +219,7 @@ impl Run {
                 let amount = (*part < 200).then(|| back.amount * i64::from(*part) / 200);
                 let lines = if *void { Vec::new() } else { vec![LineBack { line: back.id.clone(), quantity: None, amount }] };
                 let kind = if *void { KeyKind::Void } else { KeyKind::Return };
-                Ask::Return(Box::new(Return { kind, sale: SaleName::Seq(seq), lines, currency: None, points_refund: None, keys, occurred_at: self.world.now }))
+                Ask::Return(Box::new(Return { kind, sale: SaleName::Seq(seq), lines, currency: None, points_refund: None, keys, occurred_at: self.world.now, may_wait: false, receipt_used: false }))
             }
             Op::Exchange { sale, amount } => {
                 let seq = Self::pick(&sales, *sale)?;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::tests::{NOON, World, basket, line, points, source};
 use crate::Code;
-use crate::basket::{Basket, LineKind, ReturnOf};
+use crate::basket::{Basket, LineKind, ReturnOf, Tender};
 use crate::command::{Ask, BlindReturn, LineBack, Purchase, Return, SaleName};
 use crate::compile::{BonusSource, ConditionSource, MetricSource, PendingSource};
-use crate::keys::{KeyKind, Keys};
+use crate::keys::{KeyKind, Keys, TransactionId};
 use crate::number::Decimal;
 use crate::programme::{Clawback, UnlockRule};
 use crate::rules::Condition;
-use crate::record::{Alias, Asked, Back, Body, Event, Movement, SaleLeft, Taken};
+use crate::record::{Alias, Asked, Back, Body, Event, Movement, Notice, SaleLeft, Taken};
 use crate::time::DAY_MS;
 
 fn one(line: &str) -> LineBack {
@@ -45,7 +45,7 @@ impl SaleLeft {
 
 impl World {
     pub(super) fn gives(&mut self, header: u128, sale: u64, lines: Vec<LineBack>) -> Result<Back, Code> {
-        let asked = Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines, currency: None, points_refund: None, keys: Keys::default(), occurred_at: self.now };
+        let asked = Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines, currency: None, points_refund: None, keys: Keys::default(), occurred_at: self.now, may_wait: false, receipt_used: false };
         match &self.does(header, Ask::Return(Box::new(asked)))?.body {
             Body::Returned(returned) => Ok(returned.back.clone()),
             other => panic!("{other:?}"),
@@ -105,7 +105,7 @@ fn rule_17_a_void_by_the_tills_key_takes_all() {
     let mut world = World::new(&source());
     let sale = world.sold("1", &[("a", 1_000), ("b", 500)]);
     let named = Keys { transaction: Some(crate::keys::TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
-    let void = Return { kind: KeyKind::Void, sale: SaleName::Keys(named.clone()), lines: Vec::new(), currency: None, points_refund: None, keys: named, occurred_at: NOON };
+    let void = Return { kind: KeyKind::Void, sale: SaleName::Keys(named.clone()), lines: Vec::new(), currency: None, points_refund: None, keys: named, occurred_at: NOON, may_wait: false, receipt_used: false };
     let record = world.does(0, Ask::Return(Box::new(void.clone()))).expect("voided");
     assert!(matches!(&record.body, Body::Returned(returned) if returned.back.sale == sale && returned.back.claimed() == 15));
     let again = world.does(0, Ask::Return(Box::new(void.clone()))).expect("a repeat");
@@ -442,7 +442,7 @@ fn rule_17_keys_of_a_sale_must_not_contradict_each_other() {
     let transaction = |id: &str| Some(crate::keys::TransactionId { source: "pos".into(), id: id.into() });
     let bought = Purchase { basket: Arc::new(basket(NOON, vec![line("a", "", 500)], Vec::new())), keys: Keys { natural: Some(natural.clone()), transaction: transaction("1"), content: None }, alias: None };
     world.does(0, Ask::Purchase(Box::new(bought))).expect("sold");
-    let asked = |keys| Return { kind: KeyKind::Return, sale: SaleName::Keys(keys), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: NOON };
+    let asked = |keys| Return { kind: KeyKind::Return, sale: SaleName::Keys(keys), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: NOON, may_wait: false, receipt_used: false };
     let other = asked(Keys { natural: Some(natural.clone()), transaction: transaction("9"), content: None });
     assert_eq!(world.does(2, Ask::Return(Box::new(other))).map(drop), Err(Code::KeyConflict));
     // A return's own receipt is of its own day.
@@ -512,4 +512,67 @@ fn rule_12_a_hold_that_ended_is_taken_again_once() {
     let twice = basket(world.now, vec![line("a", "", 1_000)], vec![pays(), pays()]);
     assert_eq!(world.buys("1", twice).map(drop), Err(Code::HoldExpired));
     assert!(world.buys("2", basket(world.now, vec![line("a", "", 1_000)], vec![pays()])).is_ok());
+}
+
+#[test]
+fn rule_17_a_return_that_comes_before_its_sale_waits_and_the_sale_then_earns_what_is_kept() {
+    let mut programme = source();
+    programme.clawback = Clawback::Unlimited;
+    let keys = |id: &str| Keys { transaction: Some(TransactionId { source: "pos".into(), id: id.into() }), ..Keys::default() };
+    let back = |sale: &str, line: &str, own: &str| {
+        let lines = vec![LineBack { line: line.into(), quantity: None, amount: None }];
+        Ask::Return(Box::new(Return {
+            kind: KeyKind::Return,
+            sale: SaleName::Keys(keys(sale)),
+            lines,
+            currency: None,
+            points_refund: None,
+            keys: keys(own),
+            occurred_at: NOON,
+            may_wait: true,
+            receipt_used: false,
+        }))
+    };
+    let sold = || basket(NOON, vec![line("a", "", 1_000), line("b", "", 500)], vec![Tender { kind: "points".into(), amount: 300, wallet: "".into(), hold: None, lines: Vec::new() }]);
+    let start = || {
+        let mut world = World::new(&programme);
+        world.does(1_000, Ask::Adjust { wallet: 0, points: 300, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
+        world
+    };
+    // In order.
+    let mut plain = start();
+    plain.buys("1", sold()).expect("sold");
+    plain.does(0, back("1", "a", "r1")).expect("taken back");
+    // The other way round; a repeat of what waits is answered from it, and nothing else has changed.
+    let mut late = start();
+    let waits = late.does(0, back("1", "a", "r1")).expect("kept");
+    assert!(matches!(waits.body, Body::ReturnWaits(_)) && late.figures().available == 300);
+    late.does(0, back("1", "a", "r1")).expect("a repeat");
+    late.does(0, back("another", "a", "r2")).expect("kept");
+    let record = late.buys("1", sold()).expect("sold");
+    let Body::Purchased(sale) = &record.body else { panic!("not a sale") };
+    assert_eq!((sale.waited.len(), late.figures(), late.member.waiting.len()), (1, plain.figures(), 1));
+    // What is left goes on from there.
+    for world in [&mut plain, &mut late] {
+        let seq = if world.member.waiting.is_empty() { 3 } else { 5 };
+        world.returns(2_000, seq, &[]).expect("the rest");
+        assert_eq!(world.returns(2_001, seq, &[]).err(), Some(Code::ExceedsSale));
+        assert_eq!((world.figures().available, world.figures().debt), (300, 0));
+    }
+    // 90 days later nobody waits any more.
+    late.now = NOON + 91 * crate::time::DAY_MS;
+    let record = late.does(0, Ask::Tick).expect("due");
+    assert!(record.events.iter().any(|event| matches!(event, Event::ReturnLapsed { .. })) && late.member.waiting.is_empty());
+}
+
+#[test]
+fn rule_17_a_waiting_return_that_does_not_fit_its_sale_waits_on_and_is_told() {
+    let mut world = World::new(&source());
+    let named = Keys { transaction: Some(TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
+    let lines = vec![LineBack { line: "no such line".into(), quantity: None, amount: None }];
+    let asked = Return { kind: KeyKind::Return, sale: SaleName::Keys(named), lines, currency: None, points_refund: None, keys: Keys::default(), occurred_at: NOON, may_wait: true, receipt_used: false };
+    world.does(1_000, Ask::Return(Box::new(asked))).expect("kept");
+    let record = world.buys("1", basket(NOON, vec![line("a", "", 1_000)], Vec::new())).expect("sold");
+    let Body::Purchased(sale) = &record.body else { panic!("not a sale") };
+    assert_eq!((&sale.notices[..], world.figures().available, world.member.waiting.len()), (&[Notice::ReturnDoesNotFit][..], 10, 1));
 }

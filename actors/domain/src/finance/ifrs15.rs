@@ -98,7 +98,7 @@ impl Cohorts {
         }
         match &record.body {
             Body::Returned(returned) if document <= through => self.returned(member, &returned.back),
-            Body::Purchased(sale) if document <= through => sale.exchanged.iter().for_each(|back| self.returned(member, back)),
+            Body::Purchased(sale) if document <= through => sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).for_each(|back| self.returned(member, back)),
             _ => {}
         }
         Some(())

@@ -93,7 +93,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.id = id(Kind::Purchase, seq);
             written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
             written.programme_version = sale.programme;
-            written.returned = sale.exchanged.iter().map(|back| returned(programme, member, back)).collect();
+            written.returned = sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).map(|back| returned(programme, member, back)).collect();
             written.notices = sale.notices.iter().map(|notice| notice_code(*notice)).collect();
         }
         Body::HoldPlaced { wallet, points, currency, value, expires_at, .. } => {
@@ -133,8 +133,10 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.to = named(*to);
             written.received = Some(*received);
         }
+        Body::ReturnWaits(_) => written.id = id(Kind::Return, seq),
         Body::Returned(taken) => {
             written.id = id(Kind::Return, seq);
+            written.notices.extend(taken.asked.receipt_used.then_some("receipt_used"));
             written.of = id(Kind::Purchase, taken.back.sale);
             written.returned = vec![returned(programme, member, &taken.back)];
         }
@@ -175,6 +177,7 @@ fn what(body: &Body) -> What {
         Body::AliasRemoved { .. } => What::AliasRemoved,
         Body::Updated(_) => What::Update,
         Body::Elapsed => What::Elapsed,
+        Body::ReturnWaits(_) => What::ReturnWaiting,
     }
 }
 
@@ -200,6 +203,7 @@ fn notice_code(notice: Notice) -> &'static str {
     match notice {
         Notice::TendersDiffer => "tenders_differ",
         Notice::UnknownStore => "unknown_store",
+        Notice::ReturnDoesNotFit => "return_does_not_fit",
     }
 }
 

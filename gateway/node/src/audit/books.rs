@@ -1,6 +1,7 @@
 //! The auditor's own books: what each record moved, lot by lot.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tessera_domain::ids::{LotId, MemberId};
@@ -37,8 +38,9 @@ pub(super) struct Sums {
 #[derive(Default, Serialize)]
 pub(super) struct Books {
     pub(super) wallets: BTreeMap<u8, Sums>,
+    /// Key → how often it stands: a purchase whose receipt counts for another member was taken back.
     #[serde(skip)]
-    keys: HashSet<String>,
+    keys: HashMap<Arc<str>, i32>,
 }
 
 impl Books {
@@ -46,6 +48,11 @@ impl Books {
         for (number, purse) in ledgers.flat_map(|ledger| &ledger.purses) {
             self.wallets.entry(*number).or_default().closing += purse.lots.values().map(|lot| lot.pending + lot.active + lot.held).sum::<i64>() - purse.debt;
         }
+    }
+
+    /// Keys that took effect more than once.
+    pub(super) fn twice(&self) -> impl Iterator<Item = String> + '_ {
+        self.keys.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("{key} has taken effect {count} times"))
     }
 
     /// Of every wallet.
@@ -91,6 +98,8 @@ struct LotSum {
 pub(super) struct Ledger {
     head: u64,
     purses: BTreeMap<u8, Purse>,
+    /// Keys of its purchases.
+    sales: HashMap<u64, Vec<Arc<str>>>,
     /// Ends of open holds.
     holds: HashMap<u64, i64>,
 }
@@ -137,16 +146,17 @@ impl Ledger {
                 if sale.awards.iter().map(|award| award.points).sum::<i64>() != sale.shares.iter().map(|share| share.earned).sum::<i64>() {
                     problem("the explanation does not add up to what was earned");
                 }
-                for key in names(&sale.keys, "sale") {
-                    if !books.keys.insert(key.clone()) {
-                        problem(&format!("{key} has taken effect twice"));
-                    }
-                }
+                let keys = names(&sale.keys, "sale");
+                keys.iter().for_each(|key| *books.keys.entry(key.clone()).or_default() += 1);
+                self.sales.insert(seq, keys);
             }
             Body::Returned(returned) => {
                 for key in names(&returned.asked.keys, &format!("{:?}", returned.asked.kind)) {
-                    if !books.keys.insert(key.clone()) {
-                        problem(&format!("{key} has taken effect twice"));
+                    *books.keys.entry(key).or_default() += 1;
+                }
+                if returned.asked.receipt_used {
+                    for key in self.sales.get(&returned.back.sale).into_iter().flatten() {
+                        *books.keys.entry(key.clone()).or_default() -= 1;
                     }
                 }
             }
@@ -283,8 +293,8 @@ fn unlocks_at(unlock: Unlock) -> i64 {
 }
 
 /// The keys as text, each with what it names.
-fn names(keys: &Keys, kind: &str) -> Vec<String> {
+fn names(keys: &Keys, kind: &str) -> Vec<Arc<str>> {
     let natural = keys.natural.as_ref().map(|key| format!("{kind} {}/{}/{}/{}/{}", key.source, key.store, key.till, key.business_date.date(), key.sequence));
     let transaction = keys.transaction.as_ref().map(|key| format!("{kind} {}#{}", key.source, key.id));
-    natural.into_iter().chain(transaction).collect()
+    natural.into_iter().chain(transaction).map(Into::into).collect()
 }
