@@ -67,7 +67,7 @@ class Work:
         made = self.sent("POST", "/v1/purchases", body)
         if made:
             self.sales[made["id"]] = {"member": made["member"], "day": body.get("business_date") or at.date().isoformat(), "lines": {line["id"]: line["amount"] - line["discount"] for line in lines},
-                                      "net": sum(line["amount"] - line["discount"] for line in lines), "price": sum(line["amount"] - line["discount"] for line in lines if line["kind"] == "goods"),
+                                      "revenue": {line["id"] for line in lines if line["kind"] == "goods"}, "price": sum(line["amount"] - line["discount"] for line in lines if line["kind"] == "goods"),
                                       "goods": sum(line["amount"] for line in lines if line["kind"] == "goods")}
             self.members = sorted({*self.members, made["member"]})
 
@@ -169,9 +169,9 @@ class Work:
                         cohort = cohorts[wallet, month]
                         cohort[2] += of["earned"] - claimed
                         sale = self.sales[records[seq]["id"]]  # what came back takes its part by net amount
-                        back = sale["net"] - sum(sale["lines"].values())
-                        cohort[0] += sale["price"] - sale["price"] * back // sale["net"]
-                        cohort[1] += sale["goods"] - sale["goods"] * back // sale["net"]
+                        back = sale["price"] - sum(left for line, left in sale["lines"].items() if line in sale["revenue"])
+                        cohort[0] += sale["price"] - back
+                        cohort[1] += sale["goods"] - sale["goods"] * back // sale["price"]
         for shown in said["cohorts"]:
             mine = cohorts.pop((shown["wallet"], shown["month"]), None)
             if mine is None or (shown["points"], shown["live"]) != (mine[2], mine[4]):

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tessera_cluster::{Failure, Limits, Ownership, Region, Reply};
 use tessera_domain::finance::ifrs15::Cohorts;
-use tessera_domain::finance::{Closes, RollForward, postings};
+use tessera_domain::finance::{Closes, Place, RollForward, postings};
 use tessera_domain::programme::Programme;
 use tessera_domain::simulate::{Simulation, Totals};
 use tessera_domain::time::{Day, Millis};
@@ -85,10 +85,16 @@ impl Finance {
     }
 
     async fn catch_up(&self, book: &mut Vec<ShardBook>, deadline: Instant) -> Result<(), Failure> {
-        if book.is_empty() {
-            for shard in 0..self.feed.shards() {
-                let closes = self.closes.query(close_key(shard), (), deadline).await?;
-                book.push(ShardBook { closes, ..ShardBook::default() });
+        // Read anew each time: one that was made in doubt counts too. What had been read beyond a new close is read again.
+        let mut closes = Vec::with_capacity(usize::from(self.feed.shards()));
+        for shard in 0..self.feed.shards() {
+            closes.push(self.closes.query(close_key(shard), (), deadline).await?);
+        }
+        book.resize_with(closes.len(), ShardBook::default);
+        for (kept, closes) in book.iter_mut().zip(closes) {
+            if kept.closes.made != closes.made {
+                let from = closes.made.iter().find(|made| !kept.closes.made.contains(made)).map_or(0, |(_, close)| close.offset);
+                *kept = if kept.next > from { ShardBook { closes, ..ShardBook::default() } } else { ShardBook { closes, ..std::mem::take(kept) } };
             }
         }
         for (shard, kept) in (0..).zip(book.iter_mut()) {
@@ -100,11 +106,10 @@ impl Finance {
                 }
                 let (fed, next) = self.feed.next(shard, kept.next).await.map_err(Failure::Stopped)?;
                 let programmes = self.members.board().programmes();
-                for Fed { offset, member, seq, record } in &fed {
-                    let unknown = || Failure::Stopped(format!("{member}, record {seq}: the programme's version {} is not known here", record.programme));
-                    for posting in postings(record, &programmes).ok_or_else(unknown)? {
-                        kept.roll.add(&posting, closes.accounting(posting.day, *offset));
-                    }
+                let posted = fed.iter().map(|fed| Ok((fed.offset, postings(&fed.record, &programmes).ok_or_else(|| Failure::Stopped(unknown(fed)))?)));
+                // All of a stretch or nothing of it.
+                for (offset, postings) in posted.collect::<Result<Vec<_>, Failure>>()? {
+                    postings.iter().for_each(|posting| kept.roll.add(posting, closes.accounting(posting.day, offset)));
                 }
                 kept.next = next;
             }
@@ -117,6 +122,13 @@ impl Finance {
     /// # Errors
     /// `invalid` when that day is not over or is closed already; a failure, which may leave some shards closed: send the same again.
     pub async fn close(&self, through: Day, author: Text, deadline: Instant) -> Result<(), Miss> {
+        // In a task of its own: a caller who goes away leaves nothing half done.
+        let this = self.clone();
+        let task = tokio::spawn(async move { this.close_all(through, author, deadline).await });
+        task.await.map_err(|e| Miss::Failure(Failure::Unknown(format!("{e}; send the same again"))))?
+    }
+
+    async fn close_all(&self, through: Day, author: Text, deadline: Instant) -> Result<(), Miss> {
         let programmes = self.members.board().programmes();
         let programme = programmes.current().ok_or_else(|| Miss::Failure(Failure::Unavailable("no programme is loaded".into())))?;
         if through >= Day::at(self.members.clock().now(), &programme.zone) {
@@ -131,7 +143,7 @@ impl Finance {
             });
             let close = Close { offset: kept.next, through, author: author.clone(), closing: closing.collect() };
             match self.closes.ask(close_key(shard), close, deadline).await {
-                Reply::Done { .. } => kept.closes = self.closes.query(close_key(shard), (), deadline).await.map_err(Miss::Failure)?,
+                Reply::Done { .. } => {}
                 Reply::Refused(no) => return Err(Miss::No(no)),
                 Reply::Failed(failure) => return Err(Miss::Failure(failure)),
             }
@@ -145,8 +157,10 @@ impl Finance {
     /// A failure.
     pub async fn closes(&self, deadline: Instant) -> Result<Vec<(Millis, Close)>, Failure> {
         let mut all: Vec<(Millis, Close)> = Vec::new();
+        let mut shards: std::collections::BTreeMap<Day, u16> = std::collections::BTreeMap::new();
         for shard in 0..self.feed.shards() {
             for (at, close) in self.closes.query(close_key(shard), (), deadline).await?.made {
+                *shards.entry(close.through).or_default() += 1;
                 match all.iter_mut().find(|(_, made)| made.through == close.through) {
                     Some((_, made)) => {
                         for (wallet, pending, active) in close.closing {
@@ -160,6 +174,8 @@ impl Finance {
                 }
             }
         }
+        // One that was cut off half-way is none yet: it is to be sent again.
+        all.retain(|(_, close)| shards.get(&close.through) == Some(&self.feed.shards()));
         all.sort_by_key(|(_, close)| close.through);
         Ok(all)
     }
@@ -175,13 +191,14 @@ impl Finance {
         for shard in 0..self.feed.shards() {
             let closes = self.shard_closes(shard).await?;
             self.each(shard, progress, |fed| {
-                let Fed { offset, member, seq, record } = fed;
+                let place = Place { member: fed.member, seq: fed.seq, offset: fed.offset };
                 for (cohorts, through) in found.iter_mut().zip(as_of) {
-                    cohorts.add(*member, *seq, record, &programmes, &closes, *offset, *through).ok_or_else(|| unknown(fed))?;
+                    cohorts.add(place, &fed.record, &programmes, &closes, *through).ok_or_else(|| unknown(fed))?;
                 }
                 Ok(())
             })
             .await?;
+            found.iter_mut().for_each(Cohorts::next_members);
         }
         Ok(found)
     }

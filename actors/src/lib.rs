@@ -35,4 +35,4 @@ pub use feed::Feed;
 pub use finance::Finance;
 pub use history::{Histories, Saving};
 pub use receipts::Receipts;
-pub use members::{Done, Followed, Located, Members, Miss, Who};
+pub use members::{Done, Followed, GiftState, Located, Members, Miss, Who};

@@ -35,6 +35,8 @@ pub enum Query {
     Repeat(Arc<Command>, Vec<(u64, Arc<Record>)>),
     /// The view as of now.
     View,
+    /// How a gift stands; or which are on their way, when none is named.
+    Gift(Option<u64>),
     /// When it wants to be woken.
     Due,
     /// Whether the member holds an alias now.
@@ -51,6 +53,8 @@ pub enum Answer {
     Needs(Vec<u64>),
     /// The number of that record.
     Repeat(Option<u64>),
+    /// Gifts on their way; of the one that was asked for, whether it was taken in the end.
+    Gifts(Vec<u64>, bool),
     /// When; never, for one that is not there.
     Due(Due),
     /// Whether it does; a member that is not there holds nothing.
@@ -124,6 +128,10 @@ impl Behaviour for MemberBehaviour {
             Query::View => Answer::View(self.view(state)),
             Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
             Query::Due => Answer::Due(self.board.programmes().current().filter(|_| state.exists()).map_or(NO_DUE, |programme| state.next_due(programme))),
+            Query::Gift(gift) => {
+                let taken = gift.is_some_and(|gift| !state.ungiven.iter().any(|seq| u64::from(*seq) == gift));
+                Answer::Gifts(state.giving.iter().map(|(seq, _)| u64::from(*seq)).collect(), taken)
+            }
             Query::Goals => Answer::Goals(state.exists().then(|| state.goals.clone())),
             Query::Wallets { hold } => {
                 let programmes = self.board.programmes();

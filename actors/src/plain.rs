@@ -1,4 +1,4 @@
-//! Entities of few words: a state, what it is told, and what is new of it. No dedupe by key, no answers but the state.
+//! Entities of few words: a state, what it is told, and what is new of it. No dedupe by key.
 
 use std::sync::Arc;
 
@@ -9,10 +9,14 @@ use tessera_storage::{EntityKey, Page, Seq, Snapshot};
 
 /// One kind of them.
 pub trait Plain: Send + Sync + 'static {
-    type State: Default + Clone + Send + Sync + 'static;
+    type State: Default + Send + Sync + 'static;
     type Told: Send + 'static;
     type Record: Send + Sync + 'static;
+    type Question: Send + 'static;
+    type Answer: Send + 'static;
 
+    /// Answers without handing the whole state out.
+    fn answer(state: &Self::State, question: Self::Question) -> Self::Answer;
     /// What is new; `None`: nothing, and nothing is appended.
     fn decide(state: &Self::State, told: &Self::Told) -> Option<Self::Record>;
     fn apply(state: &mut Self::State, record: &Self::Record);
@@ -41,8 +45,8 @@ impl<P: Plain> Behaviour for Entity<P> {
     type Record = P::Record;
     type Rejection = Nothing;
     type View = ();
-    type Query = ();
-    type Answer = P::State;
+    type Query = P::Question;
+    type Answer = P::Answer;
 
     fn empty(&self, _entity: &EntityKey) -> P::State {
         P::State::default()
@@ -62,8 +66,8 @@ impl<P: Plain> Behaviour for Entity<P> {
 
     fn view(&self, _state: &P::State) {}
 
-    fn answer(&self, state: &P::State, _query: ()) -> P::State {
-        state.clone()
+    fn answer(&self, state: &P::State, question: P::Question) -> P::Answer {
+        P::answer(state, question)
     }
 
     fn seq(&self, state: &P::State) -> Seq {

@@ -14,7 +14,7 @@ use tessera_codec::{Damage, TooLong};
 use tessera_domain::command::{Ask, Command, Return, SaleName};
 use tessera_domain::ids::MemberId;
 use tessera_domain::keys::{KeyKind, Keys};
-use tessera_domain::receipts::{Bearer, Book, BookRecord, Change, Exceptions, Told, Why};
+use tessera_domain::receipts::{Bearer, Book, BookRecord, Change, Exception, Exceptions, Told, Why};
 use tessera_domain::record::{Body, Event};
 use tessera_domain::{Code, Text};
 use tessera_storage::{Cells, EntityKey, Offset, Seq, StoreError};
@@ -27,7 +27,7 @@ use crate::plain::{Entity, Nothing, Plain};
 /// How often the feed is looked at: what comes meanwhile shares one record of a book.
 const EVERY: Duration = Duration::from_secs(1);
 /// Receipts in one record of a book, at most: some 35 bytes each.
-const TOLD: usize = 1_024;
+const TOLD: usize = 512;
 /// Books that are told at the same time.
 const AT_ONCE: usize = 16;
 /// How long one answer may take.
@@ -40,6 +40,16 @@ impl Plain for Books {
     type State = Book;
     type Told = Told;
     type Record = BookRecord;
+    /// A fingerprint; or, with none, what is still to be taken back.
+    type Question = Option<u64>;
+    type Answer = Vec<Bearer>;
+
+    fn answer(state: &Book, question: Option<u64>) -> Vec<Bearer> {
+        match question {
+            Some(fingerprint) => state.receipts.get(&fingerprint).copied().into_iter().collect(),
+            None => state.pending.clone(),
+        }
+    }
 
     fn decide(state: &Book, told: &Told) -> Option<BookRecord> {
         state.decide(told)
@@ -58,6 +68,14 @@ impl Plain for Books {
     }
 }
 
+/// Which exceptions are asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked {
+    /// From a number on, at most so many; those that are closed, or open, or all.
+    From { number: u64, closed: Option<bool>, most: usize },
+    One(u64),
+}
+
 /// The list of exceptions.
 pub enum ExceptionList {}
 
@@ -65,6 +83,17 @@ impl Plain for ExceptionList {
     type State = Exceptions;
     type Told = Change;
     type Record = Change;
+    type Question = Asked;
+    type Answer = Vec<(u64, Exception)>;
+
+    fn answer(state: &Exceptions, asked: Asked) -> Vec<(u64, Exception)> {
+        let wanted = |(number, one): &(u64, &Exception)| match asked {
+            Asked::From { number: from, closed, .. } => *number >= from && closed.is_none_or(|closed| closed == one.closed.is_some()),
+            Asked::One(wanted) => *number == wanted,
+        };
+        let most = if let Asked::From { most, .. } = asked { most } else { 1 };
+        (0_u64..).zip(&state.all).filter(wanted).take(most).map(|(number, one)| (number, one.clone())).collect()
+    }
 
     fn decide(state: &Exceptions, change: &Change) -> Option<Change> {
         state.is_new(change).then(|| change.clone())
@@ -116,7 +145,7 @@ impl Receipts {
     /// A failure.
     pub async fn find(&self, keys: &Keys, deadline: Instant) -> Result<Option<Bearer>, Failure> {
         for (book, fingerprint) in places(keys) {
-            let found = self.books.query(book, (), deadline).await?.receipts.get(&fingerprint).copied();
+            let found = self.books.query(book, Some(fingerprint), deadline).await?.first().copied();
             if found.is_some() {
                 return Ok(found);
             }
@@ -124,12 +153,12 @@ impl Receipts {
         Ok(None)
     }
 
-    /// What staff must look at, the oldest first.
+    /// What staff must look at, the oldest first, by their numbers.
     ///
     /// # Errors
     /// A failure.
-    pub async fn exceptions(&self, deadline: Instant) -> Result<Exceptions, Failure> {
-        self.exceptions.query(exceptions_key(), (), deadline).await
+    pub async fn exceptions(&self, asked: Asked, deadline: Instant) -> Result<Vec<(u64, Exception)>, Failure> {
+        self.exceptions.query(exceptions_key(), asked, deadline).await
     }
 
     /// Staff have looked at one. False: it is not open.
@@ -211,7 +240,7 @@ impl Receipts {
             }
         }
         // Also what an earlier reading left: it was cut off before it was done.
-        let pending = self.books.query(book, (), deadline).await.map_err(|e| e.to_string())?.pending;
+        let pending = self.books.query(book, None, deadline).await.map_err(|e| e.to_string())?;
         for bearer in pending {
             self.take_back(bearer, deadline).await?;
             self.open(Why::ReceiptUsed, bearer.member, bearer.seq).await?;

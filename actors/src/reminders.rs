@@ -52,6 +52,9 @@ async fn wake(members: &Members, store: &dyn Store, shard: ShardId) -> usize {
 async fn one(members: &Members, store: &dyn Store, shard: ShardId, entity: EntityKey, was: Due) {
     let Some(member) = member_of(&entity) else { return store.remind(shard, entity, was, NO_DUE) };
     let deadline = Instant::now() + PATIENCE;
+    if let Err(miss) = members.finish_gifts(member, deadline).await {
+        tracing::warn!(%member, ?miss, "a gift cannot be brought to its end now");
+    }
     let next = match members.tick(member, deadline).await {
         Ok(_) => {
             metrics::counter!("tessera_reminders_total", "outcome" => "posted").increment(1);

@@ -20,7 +20,7 @@ use crate::{routes, stream};
     paths(
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
-        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_redemption, spending::reverse, programme::current,
+        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
         reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, exceptions::all, exceptions::close, healthz, readyz,
     ),
@@ -42,8 +42,9 @@ fn readyz() {}
 fn refusals(id: &str) -> &'static [&'static str] {
     match id {
         "healthz" | "readyz" => &[],
-        "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" => &["404"],
-        "job" | "jobResult" => &["404"],
+        "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" | "getTransfer" => &["404"],
+        "job" => &["404"],
+        "jobResult" => &["404", "409"],
         "closes" => &["503"],
         "exceptions" => &["422"],
         "closeException" => &["400", "404", "415", "422"],

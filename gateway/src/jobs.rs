@@ -12,11 +12,15 @@ use tokio::sync::Semaphore;
 
 /// Jobs that are remembered; beyond it the oldest that have ended go.
 const KEPT: usize = 100;
+/// Of those, jobs that may wait or run.
+const WAITING: usize = 8;
+/// Of those that have ended, journals that are kept: they are large.
+const JOURNALS: usize = 3;
 
 /// What came of a job.
 pub(crate) enum Made {
     Json(serde_json::Value),
-    Csv(String),
+    Csv(bytes::Bytes),
 }
 
 /// A job.
@@ -47,6 +51,13 @@ impl Jobs {
         F: Future<Output = Result<Made, String>>,
     {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().filter(|job| job.outcome.get().is_none()).count() >= WAITING {
+            return None;
+        }
+        while known.iter().filter(|job| matches!(job.outcome.get(), Some(Ok(Made::Csv(_))))).count() >= JOURNALS {
+            let oldest = known.iter().position(|job| matches!(job.outcome.get(), Some(Ok(Made::Csv(_)))))?;
+            known.remove(oldest);
+        }
         while known.len() >= KEPT {
             let ended = known.iter().position(|job| job.outcome.get().is_some())?;
             known.remove(ended);

@@ -73,6 +73,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "redemptions"] if post => spending::redeem(call).await,
         ["v1", "redemptions", redemption] if get => spending::get_redemption(call, redemption).await,
         ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
+        ["v1", "transfers", transfer] if get => spending::get_transfer(call, transfer).await,
         ["v1", "transfers"] if post => spending::transfer(call).await,
         ["v1", "programme"] if get => programme::current(call).await,
         ["v1", "programme"] if put => programme::save(call).await,
@@ -93,7 +94,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
-        | ["v1", "purchases" | "holds" | "redemptions", _]
+        | ["v1", "purchases" | "holds" | "redemptions" | "transfers", _]
         | ["v1", "programme", "versions", ..]
         | ["v1", "jobs", ..]
         | ["v1", "exceptions"]

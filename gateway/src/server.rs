@@ -158,7 +158,8 @@ where
         return refuse(StatusCode::BAD_REQUEST, "malformed", "the request names no path; begin it with a slash");
     }
     // A programme of ten thousand rules is longer than any basket.
-    let most = if head.uri.path().starts_with("/v1/programme") { tessera_actors::history::LONGEST } else { limits.body };
+    let with_programme = ["/v1/programme", "/v1/simulations"].iter().any(|path| head.uri.path().starts_with(path));
+    let most = if with_programme { tessera_actors::history::LONGEST } else { limits.body };
     let collected = tokio::time::timeout(limits.patience, Limited::new(body, most).collect()).await;
     let bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),

@@ -106,6 +106,10 @@ frozen_enum!(Body {
     15 => Updated { 0: change },
     16 => Elapsed {},
     17 => ReturnWaits { 0: asked },
+    18 => Gave { wallet, points, to },
+    19 => Took { from, gift, wallet, points },
+    20 => TakeRefused { from, gift, wallet },
+    21 => GiftSettled { gift, taken },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -114,8 +118,8 @@ frozen_enum!(Event {
     4 => Visit { day, store, count },
     5 => TierChanged { from, to, at, why },
     6 => TierReviewed { period },
-    7 => TierGranted { level, since, until },
-    8 => TierGrantEnded { level, since, at },
+    7 => TierGranted { goal, level, since, until },
+    8 => TierGrantEnded { goal, level, since, at },
     9 => Progressed { goal, step, on, amount, after },
     10 => Reached { goal, times },
     11 => Rewarded { goal, wallet, lot, times, each },
@@ -145,11 +149,15 @@ frozen_enum!(Movement {
     18 => OwedMet { of, lot, points },
     19 => AdjustedDown { lot, points },
     20 => ExpiryMoved { expires_at },
-    21 => Lapsed { lot, points },
+    21 => Lapsed { lot, points, at },
     22 => Sent { lot, points },
     23 => Received { lot, points, activated_at, expires_at },
     24 => Noticed { points, until },
     25 => Unexpired { lot, points, expires_at },
+    26 => Given { lot, points, activated_at, expires_at },
+    27 => GivenBack { lot, points, activated_at, expires_at },
+    28 => GivenClaimed { lot, points },
+    29 => Gifted { lot, points, activated_at, expires_at },
 });
 
 // The history of a programme.
@@ -161,12 +169,12 @@ frozen_struct!(VersionRecord { at, body });
 // The snapshot of a member.
 frozen_struct!(Page { fingerprints, seqs, newest });
 frozen_struct!(Holding { alias, from, until });
-frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired });
+frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired, lapsed, given, gift });
 frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
-frozen_struct!(Grant { level, since, until, ended });
-frozen_struct!(Tier { level, history, metric, visits, grants, noticed, reviewed, enrolled });
-frozen_struct!(StepState { sum, days });
+frozen_struct!(Grant { goal, level, since, until, ended });
+frozen_struct!(Tier { level, history, metric, visits, grants, withdrawn, noticed, reviewed, enrolled });
+frozen_struct!(StepState { sum, days, runs });
 frozen_struct!(Given { lot, wallet, times, each, tier });
 frozen_struct!(Progress { key, steps, reached, rewards, at });
 frozen_struct!(Profile { zone, birthday, segments });
@@ -224,6 +232,8 @@ impl Wire for Member {
         self.ended_holds.put(to)?;
         self.returned.put(to)?;
         self.reversed.put(to)?;
+        self.giving.put(to)?;
+        self.ungiven.put(to)?;
         self.waiting.put(to)?;
         self.awaited.put(to)?;
         self.goals.put(to)?;
@@ -261,6 +271,8 @@ impl Wire for Core {
             ended_holds: Vec::get(from)?,
             returned: Vec::get(from)?,
             reversed: Vec::get(from)?,
+            giving: Vec::get(from)?,
+            ungiven: Vec::get(from)?,
             waiting: Vec::get(from)?,
             awaited: Vec::get(from)?,
             goals: Vec::get(from)?,

@@ -13,7 +13,7 @@ use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Ten
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
 use tessera_domain::goals::Part;
-use tessera_domain::ids::{GoalKey, LotId};
+use tessera_domain::ids::{GoalKey, LotId, MemberId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
 use tessera_domain::number::{Decimal, Ratio};
@@ -137,8 +137,12 @@ fn events() -> Vec<Event> {
         Movement::OwedRaised { of: lot(5, 1 << 15), points: 4 },
         Movement::AdjustedDown { lot: lot(3, 0), points: 4 },
         Movement::ExpiryMoved { expires_at },
-        Movement::Lapsed { lot: lot(3, 1), points: 4 },
+        Movement::Lapsed { lot: lot(3, 1), points: 4, at: AT },
         Movement::Unexpired { lot: lot(3, 0), points: 4, expires_at },
+        Movement::Given { lot: lot(3, 0), points: 4, activated_at, expires_at },
+        Movement::GivenBack { lot: lot(3, 0), points: 3, activated_at, expires_at },
+        Movement::GivenClaimed { lot: lot(3, 0), points: 1 },
+        Movement::Gifted { lot: lot(9, 4), points: 4, activated_at, expires_at },
         Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
@@ -153,9 +157,9 @@ fn events() -> Vec<Event> {
         Event::TierReviewed { period: Day(20_454) },
         Event::ReturnLapsed { seq: 77 },
         Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
-        Event::TierGranted { level: 1, since: AT, until: AT + 1_000_000 },
-        Event::TierGranted { level: 1, since: AT + 1, until: AT + 1_000_000 },
-        Event::TierGrantEnded { level: 1, since: AT, at: AT + 10 },
+        Event::TierGranted { goal: GoalKey(6), level: 1, since: AT, until: AT + 1_000_000 },
+        Event::TierGranted { goal: GoalKey(7), level: 1, since: AT, until: AT + 1_000_000 },
+        Event::TierGrantEnded { goal: GoalKey(6), level: 1, since: AT, at: AT + 10 },
         Event::Progressed { goal: GoalKey(6), step: 1, on: None, amount: 79, after: 500 },
         Event::Progressed { goal: GoalKey(7), step: 0, on: Some((Day(20_600), 99)), amount: 1, after: 3 },
         Event::Reached { goal: GoalKey(6), times: 2 },
@@ -198,6 +202,10 @@ fn records() -> Vec<(&'static str, Record)> {
         ("alias_added", Body::AliasAdded { alias }),
         ("updated", Body::Updated(Box::new(Change { zone: Some("Europe/Berlin".into()), birthday: Some(Some((2, 29))), segments: Some(vec!["vip".into()]) }))),
         ("elapsed", Body::Elapsed),
+        ("gave", Body::Gave { wallet: 0, points: 4, to: MemberId(u128::MAX) }),
+        ("took", Body::Took { from: MemberId(7), gift: 12, wallet: 0, points: 4 }),
+        ("take_refused", Body::TakeRefused { from: MemberId(7), gift: 13, wallet: 0 }),
+        ("gift_settled", Body::GiftSettled { gift: 12, taken: false }),
         ("return_waits", Body::ReturnWaits(Box::new(asked(KeyKind::Return, SaleName::Keys(keys()))))),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::Text;
 use crate::basket::Basket;
+use crate::ids::MemberId;
 use crate::keys::{KeyKind, Keys};
 use crate::number::{Currency, Decimal};
 use crate::record::{Alias, Asked};
@@ -36,12 +37,29 @@ pub enum Ask {
     Reverse { redemption: u64 },
     /// Between the member's own wallets.
     Transfer { from: u8, to: u8, points: i64 },
+    /// To another member: the first step of a saga.
+    Give { wallet: u8, points: i64, to: MemberId },
+    /// What another member gives: the second step.
+    Take(Box<Gift>),
+    /// How the other member answered: the last step.
+    SettleGift { gift: u64, taken: bool },
     AddAlias { alias: Alias },
     RemoveAlias { kind: Text, hash: u128 },
     /// Posts what time has brought about: sent by a reminder.
     Tick,
     /// Changes the profile.
     Update(Box<crate::profile::Change>),
+}
+
+/// Points on their way from one member to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gift {
+    pub from: MemberId,
+    /// The giver's record.
+    pub seq: u64,
+    pub wallet: u8,
+    /// Points and when they expire, by the lots that they come from.
+    pub lots: Vec<(i64, Millis)>,
 }
 
 /// A return, or a void.

@@ -237,6 +237,8 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         stores.insert(store.clone(), zone);
     }
     let names = Names { source, zone: &zone, segments: segments(source) };
+    findings.unless(names.segments.len() <= 10_000, "segments", "all conditions together name at most 10000 segments");
+    expressions(&mut findings, source);
     let wallets = &source.wallets;
     wallet_rules(&mut findings, wallets);
     let transfers = transfers(&mut findings, source);
@@ -256,19 +258,19 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
         let when = condition(f, at, &rule.when, &names);
-        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: sentence(f, at, &rule.text) }
+        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
         let when = condition(f, at, &rule.when, &names);
-        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: sentence(f, at, &rule.text) }
+        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
         let when = condition(f, at, &rule.when, &names);
-        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: sentence(f, at, &rule.text) }
+        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         f.unless(rule.unlock.is_some(), format!("{at}.unlock"), "one of days, at, delivered");
@@ -350,7 +352,7 @@ pub fn may_follow(before: &Programme, all: &Programmes, after: &Programme) -> Ve
         if let Some(was) = all.newest_first().find_map(|version| version.goals.iter().find(|was| was.key == goal.key)) {
             let text = "members have come some way with this one: its steps, its window, and whether it is repeatable stay as they are; give what is different an id of its own";
             let kind = if goal.kind == GoalKind::Quest { "quest" } else { "achievement" };
-            findings.unless(same_way(was, goal), format!("{kind}.{}", key(&goal.id)), text);
+            findings.unless(same_way(was, goal), kind, &format!("{:?}: {text}", goal.id));
         }
     }
     findings.0
@@ -422,11 +424,11 @@ fn is_language(tag: &str) -> bool {
 /// A sentence of a rule: in the programme's language at least.
 fn sentence(findings: &mut Findings, at: &str, text: &Sentence) -> Sentence {
     for (language, _) in &text.others {
-        findings.unless(is_language(language), format!("{at}.text.{}", key(language)), "a language tag such as en or de-CH");
+        findings.unless(is_language(language), format!("{at}.{}", key(language)), "a language tag such as en or de-CH");
     }
-    findings.unless(text.others.is_empty() || !text.text.is_empty(), format!("{at}.text"), "one of the sentences is in the programme's language");
+    findings.unless(text.others.is_empty() || !text.text.is_empty(), at, "one of the sentences is in the programme's language");
     let said = text.text.len() <= 400 && text.others.iter().all(|(_, text)| text.len() <= 400);
-    findings.unless(said, format!("{at}.text"), "a sentence has at most 400 bytes");
+    findings.unless(said, at, "a sentence has at most 400 bytes");
     text.clone()
 }
 
@@ -444,7 +446,8 @@ fn wallet_rules(findings: &mut Findings, wallets: &[WalletRules]) {
     findings.unless((1..=MAX_WALLETS).contains(&wallets.len()), "wallet", "a programme has 1 to 8 wallets");
     for (place, wallet) in wallets.iter().enumerate() {
         let at = format!("wallet.{place}");
-        findings.unless(!wallet.id.is_empty() && wallet.id.len() <= 32, format!("{at}.id"), "an id has 1 to 32 characters");
+        let plain = wallet.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') && !wallet.id.starts_with('-');
+        findings.unless(plain && !wallet.id.is_empty() && wallet.id.len() <= 32, format!("{at}.id"), "an id has 1 to 32 letters, digits, - and _");
         findings.unless(wallets[..place].iter().all(|other| other.id != wallet.id), format!("{at}.id"), "another wallet has this id");
         findings.unless(wallet.decimals <= 3, format!("{at}.decimals"), "a wallet has 0 to 3 decimals");
         if let Some(ExpiryRule { months, notice_days, .. }) = wallet.expiry {
@@ -616,11 +619,37 @@ const MAX_STEPS: usize = 20;
 /// Longest streak, in days or weeks: progress is kept day by day for some two years.
 const MAX_STREAK: i64 = 366;
 
+/// Expressions of one programme, at most.
+pub const MAX_EXPRESSIONS: usize = 1_000;
+/// Their parts: of those that each sale is asked, and of those that each line is.
+const MAX_PARTS: (usize, usize) = (20_000, 4_000);
+/// Regular expressions in them, each some KiB of memory.
+const MAX_REGEXES: usize = 200;
+
+/// What all expressions together may cost.
+fn expressions(findings: &mut Findings, source: &Source) {
+    let mut sums = [0; 4];
+    for when in conditions(source) {
+        if let Some(Ok(expression)) = &when.expression {
+            let (parts, regexes) = expression.parts();
+            let place = usize::from(expression.of_line());
+            (sums[place], sums[2], sums[3]) = (sums[place] + parts, sums[2] + regexes, sums[3] + 1);
+        }
+    }
+    let good = sums[0] <= MAX_PARTS.0 && sums[1] <= MAX_PARTS.1 && sums[2] <= MAX_REGEXES && sums[3] <= MAX_EXPRESSIONS;
+    let most = format!("all together have at most {MAX_EXPRESSIONS} expressions of {} parts, {} of them for each line, and {MAX_REGEXES} regular expressions; say more with the typed conditions", MAX_PARTS.0, MAX_PARTS.1);
+    findings.unless(good, "", &most);
+}
+
+/// Every condition as written.
+fn conditions(source: &Source) -> impl Iterator<Item = &ConditionSource> {
+    let rules = source.rates.iter().map(|rule| &rule.when).chain(source.multipliers.iter().map(|rule| &rule.when)).chain(source.bonuses.iter().map(|rule| &rule.when));
+    rules.chain(source.pending.iter().map(|rule| &rule.when)).chain(source.goals.iter().flat_map(|goal| &goal.steps).map(|step| &step.when))
+}
+
 /// All segments that conditions name, in order: a sale records which of them its member was in.
 fn segments(source: &Source) -> Vec<Text> {
-    let rules = source.rates.iter().map(|rule| &rule.when).chain(source.multipliers.iter().map(|rule| &rule.when)).chain(source.bonuses.iter().map(|rule| &rule.when));
-    let others = source.pending.iter().map(|rule| &rule.when).chain(source.goals.iter().flat_map(|goal| &goal.steps).map(|step| &step.when));
-    let all: std::collections::BTreeSet<Text> = rules.chain(others).flat_map(|when| when.segments.iter().cloned()).collect();
+    let all: std::collections::BTreeSet<Text> = conditions(source).flat_map(|when| when.segments.iter().cloned()).collect();
     all.into_iter().collect()
 }
 
@@ -642,7 +671,7 @@ fn goals(findings: &mut Findings, names: &Names<'_>) -> Vec<Goal> {
             findings.unless(from.start(zone) < until.end(zone), format!("{at}.until"), "a window ends after it begins");
         }
         findings.unless((1..=MAX_STEPS).contains(&written.steps.len()), format!("{at}.step"), "1 to 20 steps");
-        let steps: Vec<Step> = written.steps.iter().enumerate().map(|(number, step)| self::step(findings, &format!("{at}.step.{number}"), step, written, names)).collect();
+        let steps: Vec<Step> = written.steps.iter().enumerate().map(|(number, step)| self::step(findings, &if written.kind == GoalKind::Quest { format!("{at}.step.{number}") } else { format!("{at}.step") }, step, written, names)).collect();
         let streak = steps.iter().any(|step| matches!(step.measure, Measure::Days | Measure::Weeks));
         findings.unless(written.keep || !streak, format!("{at}.keep"), "an achievement for a streak is kept: single days are forgotten in the end");
         let reward = match &written.reward {
@@ -673,7 +702,7 @@ fn goals(findings: &mut Findings, names: &Names<'_>) -> Vec<Goal> {
             repeatable: written.repeatable,
             keep: written.keep,
             reward,
-            text: sentence(findings, at, &written.text),
+            text: sentence(findings, &format!("{at}.text"), &written.text),
         });
     }
     goals

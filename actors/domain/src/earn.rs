@@ -110,7 +110,7 @@ pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts
     let mut earned = Earned::default();
     for (number, wallet) in programme.numbers().zip(&programme.wallets) {
         let items = items(programme, wallet, basket, worth);
-        let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, sight: Sight { programme, head: &head, worth, items: &items }, candidates: &candidates };
+        let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, sight: Sight::new(programme, &head, worth, &items), candidates: &candidates };
         let room = facts.rooms.get(usize::from(number)).copied().flatten();
         let (mut awards, points) = sale.earn(room, &mut earned.converted).ok_or_else(|| Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it"))?;
         if number == 0 {

@@ -101,8 +101,9 @@ pub fn postings(record: &Record, programmes: &Programmes) -> Option<Vec<Posting>
             Movement::DebtRaised { points } => post(Column::Active, if by_staff { Kind::Adjusted } else { Kind::Reversed }, -points),
             Movement::DebtWrittenOff { points } => post(Column::Active, Kind::WrittenOff, points),
             Movement::AdjustedDown { points, .. } => post(Column::Active, Kind::Adjusted, -points),
-            Movement::Sent { points, .. } => post(Column::Active, Kind::Transferred, -points),
-            Movement::Received { points, .. } => post(Column::Active, Kind::Transferred, points),
+            Movement::Sent { points, .. } | Movement::Given { points, .. } => post(Column::Active, Kind::Transferred, -points),
+            Movement::GivenClaimed { points, .. } => post(Column::Active, Kind::Reversed, -points),
+            Movement::Received { points, .. } | Movement::Gifted { points, .. } | Movement::GivenBack { points, .. } => post(Column::Active, Kind::Transferred, points),
             // From a lot to debt, from free to held: the sum of the column stays.
             Movement::DebtRepaid { .. }
             | Movement::Held { .. }
@@ -121,7 +122,7 @@ pub fn postings(record: &Record, programmes: &Programmes) -> Option<Vec<Posting>
 /// What time has brought about is effective at its own time, not when it was posted.
 fn effective(movement: &Movement) -> Option<Millis> {
     match *movement {
-        Movement::Expired { at, .. } => Some(at),
+        Movement::Expired { at, .. } | Movement::Lapsed { at, .. } => Some(at),
         Movement::Activated { activated_at, .. } => Some(activated_at),
         _ => None,
     }
@@ -157,6 +158,14 @@ impl Closes {
     }
 }
 
+/// A record in the feed: whose, its number, and its place in its shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub member: crate::ids::MemberId,
+    pub seq: u64,
+    pub offset: u64,
+}
+
 /// What moved on one day in one wallet, by column and kind.
 pub type Flows = BTreeMap<(Column, Kind), i64>;
 
@@ -187,7 +196,7 @@ impl RollForward {
     #[must_use]
     pub fn closing(&self, wallet: u8, day: Day) -> [i64; 2] {
         let flows = self.days.range((wallet, Day(i32::MIN))..=(wallet, day)).map(|(_, flows)| flows);
-        flows.fold([0, 0], |sums, flows| add(sums, flows))
+        flows.fold([0, 0], add)
     }
 
     /// The days of a wallet from one to another on which something moved, with the first and the last in any case.

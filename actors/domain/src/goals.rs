@@ -96,7 +96,7 @@ pub fn parts(programme: &Programme, head: &Head<'_>, worth: &Worth) -> SmallVec<
     }
     let basket = head.basket;
     let items = items(programme, programme.wallet(0), basket, worth);
-    let sight = Sight { programme, head, worth, items: &items };
+    let sight = Sight::new(programme, head, worth, &items);
     for (goal, of) in (0_u16..).zip(&programme.goals) {
         for (step, Step { measure, when, .. }) in (0_u8..).zip(&of.steps) {
             if !sight.matches(when) {
@@ -154,6 +154,8 @@ pub struct StepState {
     pub sum: i64,
     /// Day, store and sales, by day.
     pub days: Vec<(Day, u32, i64)>,
+    /// Of streaks: days too old to be looked at one by one, as (first, days from one to the next, how many).
+    pub runs: Vec<(Day, i32, i32)>,
 }
 
 /// A reward that stands.
@@ -181,15 +183,38 @@ impl StepState {
             Measure::Weeks => 7,
         };
         let (mut whole, mut run, mut last) = (0, 0, None);
-        for (day, ..) in &self.days {
-            if last.is_some_and(|last: Day| last.plus(apart) != *day) {
-                whole += run / step.goal * step.goal;
-                run = 0;
+        let mut add = |day: Day, step_between: i32, count: i32| {
+            // Days that stand further apart than the streak's are each a run of their own.
+            let (runs, length) = if step_between == apart || count == 1 { (1, count) } else { (count, 1) };
+            for number in 0..runs {
+                let first = day.plus(number * step_between);
+                if last.is_some_and(|last: Day| last.plus(apart) != first) {
+                    whole += run / step.goal * step.goal;
+                    run = 0;
+                }
+                run += i64::from(length);
+                last = Some(first.plus((length - 1) * apart));
             }
-            run += 1;
-            last = Some(*day);
-        }
+        };
+        self.runs.iter().for_each(|(first, between, count)| add(*first, *between, *count));
+        self.days.iter().for_each(|(day, ..)| add(*day, apart, 1));
         whole + run
+    }
+
+    /// Lets go of single days before one: store days are counted, days of a streak kept as runs.
+    fn forget(&mut self, before: Day) {
+        let past = self.days.partition_point(|(day, ..)| *day < before);
+        for (day, store, _) in self.days.drain(..past) {
+            if store != 0 {
+                self.sum = self.sum.saturating_add(1);
+                continue;
+            }
+            match self.runs.last_mut() {
+                Some((first, between, count)) if *count == 1 && matches!(day.0 - first.0, 1 | 7) => (*between, *count) = (day.0 - first.0, 2),
+                Some((first, between, count)) if *count > 1 && first.plus(*between * *count) == day => *count += 1,
+                _ => self.runs.push((day, 1, 1)),
+            }
+        }
     }
 }
 
@@ -204,7 +229,17 @@ impl Goal {
     }
 }
 
+/// Rewards that are remembered one by one, the last ones: what comes back takes the last first.
+const REWARDS: usize = 64;
+
 impl Progress {
+    fn given(&mut self, given: Given) {
+        if self.rewards.len() >= REWARDS {
+            self.rewards.remove(0);
+        }
+        self.rewards.push(given);
+    }
+
     /// Folds one event in that is about this goal. Total.
     pub fn apply(&mut self, event: &Event, at: Millis) {
         self.at = self.at.max(at);
@@ -231,8 +266,8 @@ impl Progress {
                 }
             }
             Event::Reached { times, .. } => self.reached += times,
-            Event::Rewarded { wallet, lot, times, each, .. } => self.rewards.push(Given { lot, wallet, times, each, tier: None }),
-            Event::RewardedTier { level, since, times, .. } => self.rewards.push(Given { lot: LotId::default(), wallet: 0, times, each: 0, tier: Some((level, since)) }),
+            Event::Rewarded { wallet, lot, times, each, .. } => self.given(Given { lot, wallet, times, each, tier: None }),
+            Event::RewardedTier { level, since, times, .. } => self.given(Given { lot: LotId::default(), wallet: 0, times, each: 0, tier: Some((level, since)) }),
             Event::RewardTaken { lot, times, .. } => {
                 // The last of them: a tier's have one and the same lot.
                 if let Some(at) = self.rewards.iter().rposition(|given| given.lot == lot) {
@@ -253,12 +288,10 @@ const KEEP_DAYS: i64 = 800;
 /// Lets go of quests long over, and of single days long past.
 pub fn forget(all: &mut Vec<Progress>, now: Millis) {
     let old = now - KEEP_DAYS * DAY_MS;
-    all.retain(|progress| progress.key.is_achievement() || progress.at > old);
-    for state in all.iter_mut().flat_map(|progress| &mut progress.steps) {
-        let past = state.days.partition_point(|(day, ..)| i64::from(day.0) * DAY_MS < old);
-        state.days.drain(..past);
-        state.sum = state.sum.saturating_add(i64::try_from(past).unwrap_or(0));
-    }
+    // One that was reached stays: it must not be reached a first time again.
+    all.retain(|progress| progress.key.is_achievement() || progress.at > old || progress.reached > 0);
+    let before = Day(i32::try_from(old.div_euclid(DAY_MS)).unwrap_or(i32::MIN));
+    all.iter_mut().flat_map(|progress| &mut progress.steps).for_each(|state| state.forget(before));
 }
 
 /// The goal that an event is about.

@@ -65,6 +65,12 @@ impl Keys {
     }
 }
 
+/// Fingerprint of a gift, as its taker remembers it. Stored.
+#[must_use]
+pub fn gift(from: crate::ids::MemberId, seq: u64) -> u64 {
+    fingerprint(&[b"gift", &from.0.to_le_bytes(), &seq.to_le_bytes()])
+}
+
 /// xxh3-64 over the parts, each preceded by its length.
 #[must_use]
 pub fn fingerprint(parts: &[&[u8]]) -> u64 {

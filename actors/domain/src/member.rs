@@ -49,6 +49,10 @@ pub struct Member {
     pub waiting: Vec<(u32, Millis)>,
     /// What those are waiting for: fingerprints of keys, and the record.
     pub awaited: Vec<(u64, u32)>,
+    /// Gifts on their way: their records, and since when.
+    pub giving: Vec<(u32, Millis)>,
+    /// Gifts that the other member did not take.
+    pub ungiven: Vec<u32>,
     /// Redemptions that were reversed.
     pub reversed: Vec<u32>,
     /// How far it has come with quests and achievements.
@@ -60,6 +64,8 @@ pub struct Member {
 
 /// How often old lots and periods are looked for.
 const TIDY_EVERY: Millis = 30 * DAY_MS;
+/// A gift that was not settled by then is asked after.
+pub const GIFT: Millis = 5_000;
 /// A return waits this long for its sale (rule 17).
 pub const WAIT: Millis = 90 * DAY_MS;
 /// Room of a period is kept for late uploads (rule 2).
@@ -130,7 +136,8 @@ impl Member {
         let notice = |number: u8| programme.wallet(number).expiry.map_or(0, |rule| rule.notice_days);
         let of = |(number, wallet): (u8, &Wallet)| wallet.next_due().min(wallet.next_notice(notice(number)));
         let wallets = (0_u8..).zip(&self.wallets).map(of).min().unwrap_or(crate::time::NEVER);
-        let waiting = self.waiting.first().map_or(crate::time::NEVER, |(_, since)| since + WAIT);
+        let giving = self.giving.iter().map(|(_, since)| since + GIFT).min().unwrap_or(crate::time::NEVER);
+        let waiting = self.waiting.first().map_or(crate::time::NEVER, |(_, since)| since + WAIT).min(giving);
         wallets.min(waiting).min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
     }
 
@@ -144,6 +151,8 @@ impl Member {
             let of = |event: &Event| match *event {
                 Event::Points(wallet, Movement::Issued { unlock, expires_at, .. }) => expires_at.saturating_sub(notice(wallet)).min(unlock.map_or(crate::time::NEVER, crate::wallet::due)),
                 Event::Points(wallet, Movement::Reinstated { expires_at, .. }) => expires_at.saturating_sub(notice(wallet)),
+                // What may be due sooner than anything before.
+                Event::Points(_, Movement::Released { .. } | Movement::Activated { .. } | Movement::Rescheduled { .. } | Movement::Unexpired { .. }) => record.at,
                 // A tier that can be lost, or that ends by itself.
                 Event::TierChanged { .. } | Event::TierGranted { .. } | Event::Metric { amount: i64::MIN..0, .. } => record.at,
                 _ => crate::time::NEVER,
@@ -246,6 +255,14 @@ impl Member {
             Body::AliasRemoved { kind, hash } => {
                 for held in self.aliases.iter_mut().filter(|held| held.alias.kind == *kind && held.alias.hash == *hash) {
                     held.until.get_or_insert(record.at);
+                }
+            }
+            Body::Gave { .. } => self.giving.push((short(self.seq), record.at)),
+            Body::Took { from, gift, .. } | Body::TakeRefused { from, gift, .. } => self.keys.insert(crate::keys::gift(*from, *gift), self.seq, record.at),
+            Body::GiftSettled { gift, taken } => {
+                self.giving.retain(|(seq, _)| *seq != short(*gift));
+                if !taken {
+                    self.ungiven.push(short(*gift));
                 }
             }
             Body::Updated(change) => self.profile.apply(change),

@@ -8,7 +8,7 @@ use crate::Text;
 use crate::basket::Basket;
 use crate::command::Return;
 use crate::earn::Award;
-use crate::ids::{GoalKey, LotId};
+use crate::ids::{GoalKey, LotId, MemberId};
 use crate::keys::Keys;
 use crate::goals::Part;
 use crate::number::{Currency, Decimal, Ratio};
@@ -50,6 +50,14 @@ pub enum Body {
     Reversed { wallet: u8, redemption: u64, points: i64 },
     /// From one of the member's wallets to another, at the rate of the programme version.
     Transferred { from: u8, to: u8, points: i64, received: i64 },
+    /// Points on their way to another member, until that one has answered.
+    Gave { wallet: u8, points: i64, to: MemberId },
+    /// From another member.
+    Took { from: MemberId, gift: u64, wallet: u8, points: i64 },
+    /// What another member offered could not be taken.
+    TakeRefused { from: MemberId, gift: u64, wallet: u8 },
+    /// How a gift ended.
+    GiftSettled { gift: u64, taken: bool },
     AliasAdded { alias: Alias },
     AliasRemoved { kind: Text, hash: u128 },
     /// Its profile was changed.
@@ -249,9 +257,9 @@ pub enum Event {
     /// The member was told of the tier that the end of a period will leave it, unless it does something.
     TierNoticed { period: Day, to: u8, at: Millis },
     /// A tier was given for a time, whatever the metric carries.
-    TierGranted { level: u8, since: Millis, until: Millis },
+    TierGranted { goal: GoalKey, level: u8, since: Millis, until: Millis },
     /// It ended, by its time or because what gave it was taken back.
-    TierGrantEnded { level: u8, since: Millis, at: Millis },
+    TierGrantEnded { goal: GoalKey, level: u8, since: Millis, at: Millis },
     /// A step of a quest or achievement went on, or back. `after`: how far it has come.
     Progressed { goal: GoalKey, step: u8, on: Option<(Day, u32)>, amount: i64, after: i64 },
     /// A quest or achievement was completed so many times more; negative: fewer.
@@ -288,7 +296,7 @@ pub enum Movement {
     /// Taken back by a return of its sale.
     ClawedBack { lot: LotId, points: i64, pending: bool },
     /// Pending points whose event has not come in time. A later claim counts them as taken.
-    Lapsed { lot: LotId, points: i64 },
+    Lapsed { lot: LotId, points: i64, at: Millis },
     /// Expired or lapsed points that a claim counted: no balance changes.
     ExpiredCounted { lot: LotId, points: i64 },
     /// Points whose expiry had been posted live on: something from before it has arrived (rule 2).
@@ -315,6 +323,14 @@ pub enum Movement {
     ExpiryMoved { expires_at: Millis },
     /// Given to another wallet.
     Sent { lot: LotId, points: i64 },
+    /// Given to another member.
+    Given { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// The other member did not take it.
+    GivenBack { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// A return of its sale claimed what had been given: the giver owes it.
+    GivenClaimed { lot: LotId, points: i64 },
+    /// A new lot, from another member: it cannot be given on.
+    Gifted { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
     /// A new lot, from another wallet.
     Received { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
 }
@@ -341,7 +357,9 @@ impl Figures {
         let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
         match *movement {
             Movement::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
-            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } | Movement::Received { points, .. } => add(&mut self.available, points),
+            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } | Movement::Received { points, .. } | Movement::GivenBack { points, .. } | Movement::Gifted { points, .. } => {
+                add(&mut self.available, points);
+            }
             Movement::Activated { points, .. } => {
                 add(&mut self.pending, -points);
                 add(&mut self.available, points);
@@ -351,6 +369,7 @@ impl Figures {
             | Movement::ClawedBack { points, pending: false, .. }
             | Movement::OwedMet { points, .. }
             | Movement::AdjustedDown { points, .. }
+            | Movement::Given { points, .. }
             | Movement::Sent { points, .. } => add(&mut self.available, -points),
             Movement::ClawedBack { points, pending: true, .. } | Movement::Lapsed { points, .. } => add(&mut self.pending, -points),
             Movement::Held { points, .. } => {
@@ -362,7 +381,7 @@ impl Figures {
                 add(&mut self.available, points);
             }
             Movement::HeldSpent { points, .. } => add(&mut self.held, -points),
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => add(&mut self.debt, points),
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => add(&mut self.debt, points),
             Movement::DebtRepaid { points, .. } => {
                 add(&mut self.available, -points);
                 add(&mut self.debt, -points);

@@ -95,6 +95,8 @@ codes! {
     ExceedsSale = "exceeds_sale", Conflict;
     /// The receipt counts for another member.
     ReceiptUsed = "receipt_used", Conflict;
+    /// The other member did not take the points: they are back.
+    GiftRefused = "gift_refused", Conflict;
     /// The line has been delivered, or never waited for it.
     NotPending = "not_pending", Conflict;
     /// The content breaks a rule; the detail says which.
@@ -123,7 +125,11 @@ codes! {
     UnknownVersion = "unknown_version", NotFound;
     /// No such exception, or it is closed.
     UnknownException = "unknown_exception", NotFound;
-    /// No such job, or it has no such result.
+    /// No such transfer.
+    UnknownTransfer = "unknown_transfer", NotFound;
+    /// The job has no lines, or none yet.
+    JobWithoutLines = "job_without_lines", Conflict;
+    /// No such job.
     UnknownJob = "unknown_job", NotFound;
     /// The programme has findings.
     BadProgramme = "bad_programme", Content;

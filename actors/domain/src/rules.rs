@@ -54,6 +54,8 @@ pub struct Condition {
 
 /// A condition written as a formula; it is compiled elsewhere. Pure: the same sale gives the same answer for ever.
 pub trait Expression: std::fmt::Debug + Send + Sync {
+    /// How many parts it has, and of them regular expressions: what it costs.
+    fn parts(&self) -> (usize, usize);
     /// Whether it looks at a line; otherwise it is of the whole sale.
     fn of_line(&self) -> bool;
     /// Whether it holds; what cannot be worked out (a division by 0, say) does not. `line`: its place, for one that looks at a line.
@@ -121,14 +123,20 @@ pub struct Sight<'a> {
     pub head: &'a Head<'a>,
     pub worth: &'a Worth,
     /// The lines that earn by rule 5.
-    pub(crate) items: &'a [Item],
+    items: &'a [Item],
+    total: i64,
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
+    pub(crate) fn new(programme: &'a Programme, head: &'a Head<'a>, worth: &'a Worth, items: &'a [Item]) -> Self {
+        let total = items.iter().fold(0, |sum, item| item.base.saturating_add(sum));
+        Self { programme, head, worth, items, total }
+    }
+
     /// Σ base of the lines that earn, before points tenders, in minor units.
     #[must_use]
     pub fn total(&self) -> i64 {
-        self.items.iter().fold(0, |sum, item| item.base.saturating_add(sum))
+        self.total
     }
 
     /// How many lines earn.

@@ -156,7 +156,7 @@ impl Mirror {
         self.state.apply(record);
         self.numbers.insert(seq, self.state.seq);
         // What a later command may name.
-        if matches!(record.body, Body::Purchased(_) | Body::Returned(_) | Body::HoldPlaced { .. } | Body::Redeemed { .. } | Body::HoldConfirmed { .. }) {
+        if matches!(record.body, Body::Purchased(_) | Body::Returned(_) | Body::ReturnWaits(_) | Body::Gave { .. } | Body::HoldPlaced { .. } | Body::Redeemed { .. } | Body::HoldConfirmed { .. }) {
             self.records.insert(self.state.seq, record.clone());
         }
     }
@@ -208,6 +208,10 @@ impl Mirror {
             Body::AliasRemoved { kind, hash } => Ask::RemoveAlias { kind: kind.clone(), hash: *hash },
             Body::Updated(change) => Ask::Update(change.clone()),
             Body::ReturnWaits(asked) => Ask::Return(asked.clone()),
+            Body::Gave { wallet, points, to } => Ask::Give { wallet: *wallet, points: *points, to: *to },
+            // What another member gave is taken as it was: that member may have less here.
+            Body::Took { .. } | Body::TakeRefused { .. } => return None,
+            Body::GiftSettled { gift, taken } => Ask::SettleGift { gift: self.number(*gift), taken: *taken },
             // The draft's own times come about with its next command.
             Body::Elapsed => return None,
         })

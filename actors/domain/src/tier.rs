@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::ids::GoalKey;
 use crate::programme::{TierPeriod, TierRules};
 use crate::record::{Event, TierWhy};
 use crate::time::{DAY_MS, Day, Millis, NEVER, Period};
@@ -18,6 +19,8 @@ pub struct Tier {
     pub visits: Vec<(Day, u32, i32)>,
     /// Tiers given for a time, whatever the metric carries; those that ended are kept for late uploads.
     pub grants: Vec<Grant>,
+    /// When a return last withdrew a tier: what was held before says nothing any more.
+    pub withdrawn: Millis,
     /// First day of the period whose end the member was last told of.
     pub noticed: Day,
     /// First day of the period that was last looked at.
@@ -28,6 +31,8 @@ pub struct Tier {
 /// A tier given for a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant {
+    /// What gave it.
+    pub goal: GoalKey,
     pub level: u8,
     pub since: Millis,
     pub until: Millis,
@@ -158,6 +163,7 @@ impl Tier {
         // As it was held in that period, or as that period now carries it.
         let last = self.next(rules, from).plus(-1);
         let then = self.history.iter().rev().find(|(since, _)| *since <= last.start(zone)).or(self.history.first()).map_or(0, |(_, level)| *level);
+        let then = if self.withdrawn > last.start(zone) { 0 } else { then };
         seen.level = then.max(level(rules, seen.sum(rules, from, &[])));
         let mut period = self.next(rules, from);
         while period <= self.reviewed {
@@ -206,13 +212,16 @@ impl Tier {
                 }
                 self.visits.retain(|(_, _, seen)| *seen > 0);
             }
-            Event::TierChanged { to, at, .. } => {
+            Event::TierChanged { to, at, why, .. } => {
+                if why == TierWhy::Withdrawn {
+                    self.withdrawn = at;
+                }
                 self.level = to;
                 self.history.push((at, to));
             }
-            Event::TierGranted { level, since, until } => self.grants.push(Grant { level, since, until, ended: false }),
-            Event::TierGrantEnded { level, since, at } => {
-                if let Some(grant) = self.grants.iter_mut().find(|grant| grant.level == level && grant.since == since && !grant.ended) {
+            Event::TierGranted { goal, level, since, until } => self.grants.push(Grant { goal, level, since, until, ended: false }),
+            Event::TierGrantEnded { goal, since, at, .. } => {
+                if let Some(grant) = self.grants.iter_mut().find(|grant| grant.goal == goal && grant.since == since && !grant.ended) {
                     grant.until = grant.until.min(at);
                     grant.ended = true;
                 }

@@ -23,11 +23,23 @@ pub struct Lot {
     pub held: i64,
     /// Points of it that met debt.
     pub repaid: i64,
-    /// Points of it that expired or lapsed and no claim has counted.
+    /// Points of it that expired and no claim has counted.
     pub expired: i64,
+    /// Points of it whose delivery never came, and no claim has counted: reversed, so they never come back (rule 8).
+    pub lapsed: i64,
+    /// Points of it that were given to others and no claim has counted.
+    pub given: i64,
+    /// It came from another member.
+    pub gift: bool,
 }
 
 impl Lot {
+    /// Active, all of it free.
+    #[must_use]
+    pub fn new(id: LotId, points: i64, activated_at: Millis, expires_at: Millis) -> Self {
+        Self { id, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0, lapsed: 0, given: 0, gift: false }
+    }
+
     /// What can be taken.
     #[must_use]
     pub fn free(&self) -> i64 {
@@ -107,9 +119,9 @@ impl Wallet {
     /// Lots with points that expired, which were valid at an instant, in the order of spending.
     #[must_use]
     pub fn expired_since(&self, at: Millis) -> Vec<Lot> {
-        let mut found: Vec<Lot> = self.rest.iter().filter(|lot| lot.expired > 0 && lot.activated_at <= at && at < lot.expires_at).copied().collect();
-        // Live ones may have expired points too, of a hold that was released late.
-        found.extend(self.live.iter().filter(|lot| lot.expired > 0 && lot.activated_at <= at && at < lot.expires_at));
+        // One that still has something, of a hold, may have been moved since: its time says nothing of what expired.
+        let gone = |lot: &&Lot| lot.left == 0 && lot.expired > 0 && lot.activated_at <= at && at < lot.expires_at;
+        let mut found: Vec<Lot> = self.rest.iter().filter(gone).copied().collect();
         found.sort_by_key(Lot::order);
         found
     }
@@ -126,7 +138,7 @@ impl Wallet {
         self.figures.apply(movement);
         match *movement {
             Movement::Issued { lot, points, unlock, activated_at, expires_at } => {
-                let lot = Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 };
+                let lot = Lot::new(lot, points, activated_at, expires_at);
                 match unlock {
                     Some(unlock) => self.waiting.push((lot, unlock)),
                     None => self.place(lot),
@@ -143,6 +155,23 @@ impl Wallet {
                     waiting.1 = unlock;
                 }
             }
+            Movement::Given { lot, points, .. } => self.change(lot, |lot| {
+                lot.left -= points;
+                lot.given += points;
+            }),
+            Movement::GivenClaimed { lot, points } => self.change(lot, |lot| lot.given -= points),
+            Movement::GivenBack { lot, points, activated_at, expires_at } => {
+                if self.lot(lot).is_none() {
+                    self.place(Lot { given: points, ..Lot::new(lot, 0, activated_at, expires_at) });
+                }
+                self.change(lot, |lot| {
+                    lot.left += points;
+                    // Less what a return has claimed of it meanwhile.
+                    lot.given = (lot.given - points).max(0);
+                    lot.expires_at = expires_at;
+                });
+            }
+            Movement::Gifted { lot, points, activated_at, expires_at } => self.place(Lot { gift: true, ..Lot::new(lot, points, activated_at, expires_at) }),
             Movement::Spent { lot, points, .. } | Movement::AdjustedDown { lot, points } | Movement::Sent { lot, points } => self.change(lot, |lot| lot.left -= points),
             Movement::Held { lot, points } => {
                 self.change(lot, |lot| lot.held += points);
@@ -175,17 +204,21 @@ impl Wallet {
                 // What waits for a delivery holds others back until the line is delivered or gone, also without points.
                 self.waiting.retain(|(waiting, unlock)| waiting.id != lot || waiting.left > 0 || matches!(unlock, Unlock::Delivery { .. }));
             }
-            Movement::Lapsed { lot, points } => {
+            Movement::Lapsed { lot, points, .. } => {
                 if let Some(at) = self.waiting.iter().position(|(waiting, _)| waiting.id == lot) {
                     let (lot, _) = self.waiting.remove(at);
-                    self.place(Lot { left: lot.left - points, expired: points, ..lot });
+                    self.place(Lot { left: lot.left - points, lapsed: points, ..lot });
                 }
             }
             Movement::ClawedBack { lot, points, pending: false } => self.change(lot, |lot| lot.left -= points),
-            Movement::ExpiredCounted { lot, points } => self.change(lot, |lot| lot.expired -= points),
+            Movement::ExpiredCounted { lot, points } => self.change(lot, |lot| {
+                let expired = points.min(lot.expired);
+                lot.expired -= expired;
+                lot.lapsed -= points - expired;
+            }),
             Movement::Reinstated { lot, points, activated_at, expires_at } => {
                 if self.lot(lot).is_none() {
-                    self.place(Lot { id: lot, activated_at, expires_at, left: 0, held: 0, repaid: 0, expired: 0 });
+                    self.place(Lot::new(lot, 0, activated_at, expires_at));
                 }
                 self.change(lot, |lot| {
                     lot.left += points;
@@ -209,12 +242,14 @@ impl Wallet {
             }
             Movement::ExpiryMoved { expires_at } => {
                 self.rolled = self.rolled.max(expires_at);
-                for lot in self.live.iter_mut().chain(self.waiting.iter_mut().map(|(lot, _)| lot)).chain(&mut self.rest) {
+                // What is gone keeps its time: by that it is known whether something came before its expiry (rule 2).
+                let rest = self.rest.iter_mut().filter(|lot| lot.left > 0);
+                for lot in self.live.iter_mut().chain(self.waiting.iter_mut().map(|(lot, _)| lot)).chain(rest) {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }
                 self.live.sort_by_key(Lot::order);
             }
-            Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot { id: lot, activated_at, expires_at, left: points, held: 0, repaid: 0, expired: 0 }),
+            Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
             Movement::Noticed { until, .. } => self.noticed = self.noticed.max(until),
             Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
@@ -228,7 +263,7 @@ impl Wallet {
     /// Lets go of lots that nothing can come back to.
     pub fn forget(&mut self, now: Millis) {
         self.rest.retain(|lot| {
-            let keep = if lot.repaid > 0 || lot.expired > 0 { KEEP_COUNTED } else { KEEP_SPENT };
+            let keep = if lot.repaid > 0 || lot.expired > 0 || lot.lapsed > 0 || lot.given > 0 { KEEP_COUNTED } else { KEEP_SPENT };
             // Points that expired late are counted late.
             let since = if lot.expired > 0 { lot.activated_at.max(lot.expires_at.min(now)) } else { lot.activated_at };
             lot.left > 0 || since > now - keep

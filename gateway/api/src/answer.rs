@@ -123,6 +123,14 @@ pub struct Written<'a> {
     pub to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<i64>,
+    /// Of a gift: to whom, or from whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub giver: Option<String>,
+    /// How a gift stands: `pending`, `done` or `undone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
     /// Minor units that those points are worth, where money was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<i64>,
@@ -184,6 +192,11 @@ pub enum What {
     Reversal,
     Adjustment,
     Transfer,
+    /// To another member.
+    Gift,
+    GiftReceived,
+    GiftRefused,
+    GiftSettled,
     Delivery,
     AliasAdded,
     AliasRemoved,

@@ -105,7 +105,17 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) => {}
+        Body::Redeemed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } => {}
+        Body::Gave { wallet, points, .. } => found.push(("points.transferred", id(Kind::Transfer, seq), named(*wallet), Some(-points))),
+        Body::Took { from, gift, wallet, points } => {
+            let name = MadeId { kind: Kind::Transfer, member: *from, seq: *gift }.to_string();
+            found.push(("points.transferred", Some(name), named(*wallet), Some(*points)));
+        }
+        Body::GiftSettled { gift, taken } => {
+            let back = |event: &Event| if let Event::Points(wallet, Movement::GivenBack { points, .. }) = event { Some((*wallet, *points)) } else { None };
+            let returned = record.events.iter().filter_map(back).fold(None, |sum: Option<(u8, i64)>, (wallet, points)| Some((wallet, sum.map_or(0, |(_, sum)| sum) + points)));
+            found.extend(returned.filter(|_| !taken).map(|(wallet, points)| ("points.transferred", id(Kind::Transfer, *gift), named(wallet), Some(points))));
+        }
     }
     found.extend(sums("points.redeemed", redeemed));
     found.extend(sums("points.reversed", reversed));
@@ -197,7 +207,7 @@ fn reinstated(movement: &Movement) -> Option<i64> {
 /// By how much debt rose; negative: fell.
 fn debt(movement: &Movement) -> Option<i64> {
     match movement {
-        Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => Some(*points),
+        Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => Some(*points),
         Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => Some(-points),
         _ => None,
     }

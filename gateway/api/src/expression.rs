@@ -27,6 +27,7 @@ struct Compiled {
     /// With each `name.matches("…")` in the form of a name of ours, whose value [`Seen`] works out.
     tree: IdedExpr,
     regexes: Vec<(String, Regex)>,
+    nodes: usize,
     of_line: bool,
     env: Arc<Env>,
 }
@@ -40,6 +41,10 @@ impl std::fmt::Debug for Compiled {
 impl Expression for Compiled {
     fn of_line(&self) -> bool {
         self.of_line
+    }
+
+    fn parts(&self) -> (usize, usize) {
+        (self.nodes, self.regexes.len())
     }
 
     fn holds(&self, sight: &Sight<'_>, line: Option<usize>) -> bool {
@@ -65,7 +70,7 @@ pub fn compile(text: &str) -> Result<Arc<dyn Expression>, String> {
         check::check(program.expression().clone())
     });
     let checked = thread.map_err(|e| e.to_string())?.join().map_err(|_| "this is not CEL".to_owned())??;
-    Ok(Arc::new(Compiled { text: text.into(), tree: checked.tree, regexes: checked.regexes, of_line: checked.of_line, env: env() }))
+    Ok(Arc::new(Compiled { text: text.into(), tree: checked.tree, regexes: checked.regexes, nodes: checked.nodes, of_line: checked.of_line, env: env() }))
 }
 
 /// The standard functions, made once.

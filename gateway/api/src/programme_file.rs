@@ -33,6 +33,12 @@ pub fn read(text: &str, version: u32, serves_from: Millis) -> Result<Programme, 
 /// # Errors
 /// Every finding, in the order of its fields.
 pub fn compile(file: ProgrammeFile, version: u32, serves_from: Millis) -> Result<Programme, Vec<Finding>> {
+    // Before they are compiled, each at the cost of a thread.
+    let expressions = file.expressions();
+    if expressions > compile::MAX_EXPRESSIONS {
+        let text = format!("{expressions} expressions; at most {}: say more with the typed conditions", compile::MAX_EXPRESSIONS);
+        return Err(vec![Finding { path: String::new(), text }]);
+    }
     compile::compile(&file.source(), version, serves_from)
 }
 

@@ -379,6 +379,9 @@ pub struct CloseException {
 #[derive(Serialize, ToSchema, Debug)]
 pub struct ExceptionsShown {
     pub exceptions: Vec<ExceptionShown>,
+    /// Cursor of the next page; absent: this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One thing to look at.

@@ -417,7 +417,7 @@ pub struct Redemption {
     pub currency: Option<Text>,
 }
 
-/// Gives points from one of a member's wallets to another, at the programme's rate.
+/// Gives points from one of a member's wallets to another, at the programme's rate; or, with a recipient, to another member.
 #[derive(Serialize, Deserialize, ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
@@ -425,9 +425,13 @@ pub struct Transfer {
     /// Id of a wallet.
     #[schema(value_type = String, min_length = 1, max_length = 32, example = "points")]
     pub from: Text,
-    /// Id of a wallet.
-    #[schema(value_type = String, min_length = 1, max_length = 32, example = "miles")]
+    /// Id of a wallet; the same one for a gift.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "miles")]
     pub to: Text,
+    /// Another member, who is given them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Who>,
     /// Of the wallet that gives, in its smallest unit.
     #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 100)]
     pub points: i64,

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use tessera_actors::Miss;
+use tessera_actors::receipts::Asked;
 use tessera_api::report::{CloseException, ExceptionShown, ExceptionsShown};
 use tessera_api::{read, report};
 use tessera_domain::{Code, Rejection};
@@ -9,20 +10,30 @@ use tessera_domain::{Code, Rejection};
 use super::{Call, Stop};
 use crate::problem::{Answer, json};
 
-/// What staff must look at, the oldest first.
+/// Entries of a page.
+const PAGE: usize = 100;
+
+/// What staff must look at, the oldest first; a page at a time.
 #[utoipa::path(get, path = "/v1/exceptions", tag = "exceptions", operation_id = "exceptions",
-    params(("state" = Option<String>, Query, description = "`open` or `closed`; all when absent", max_length = 8)),
+    params(("state" = Option<String>, Query, description = "`open`, `closed` or `all`; open when absent", max_length = 8),
+        ("cursor" = Option<String>, Query, description = "Where the page before ended: its `next`", max_length = 20)),
     responses((status = 200, description = "The exceptions", body = ExceptionsShown)))]
 pub(crate) async fn all(call: &Call) -> Result<Answer, Stop> {
     let closed = match call.field("state") {
-        None => None,
-        Some("open") => Some(false),
+        None | Some("open") => Some(false),
         Some("closed") => Some(true),
-        Some(_) => return Err(Rejection::new(Code::Invalid, "/state", "open or closed").into()),
+        Some("all") => None,
+        Some(_) => return Err(Rejection::new(Code::Invalid, "/state", "open, closed or all").into()),
     };
-    let found = call.surface.receipts.exceptions(call.deadline).await.map_err(Miss::Failure)?;
-    let shown = (0_u64..).zip(&found.all).filter(|(_, one)| closed.is_none_or(|closed| closed == one.closed.is_some()));
-    Ok(json(StatusCode::OK, &ExceptionsShown { exceptions: shown.map(|(number, one)| report::exception(number, one)).collect() }))
+    let number = call.field("cursor").map_or(Some(0), number).ok_or_else(|| Rejection::new(Code::Invalid, "/cursor", "send the `next` of the page before, or none for the first"))?;
+    let mut found = call.surface.receipts.exceptions(Asked::From { number, closed, most: PAGE + 1 }, call.deadline).await.map_err(Miss::Failure)?;
+    let next = found.get(PAGE).map(|(number, _)| format!("exc_{number}"));
+    found.truncate(PAGE);
+    Ok(json(StatusCode::OK, &ExceptionsShown { exceptions: found.iter().map(|(number, one)| report::exception(*number, one)).collect(), next }))
+}
+
+fn number(id: &str) -> Option<u64> {
+    id.strip_prefix("exc_").and_then(|number| number.parse().ok())
 }
 
 /// Staff have looked at one.
@@ -35,12 +46,11 @@ pub(crate) async fn close(call: &Call, id: &str) -> Result<Answer, Stop> {
     if author.trim().is_empty() {
         return Err(Rejection::new(Code::Invalid, "/author", "say who has looked at it").into());
     }
-    let unknown = || Rejection::new(Code::UnknownException, "", "there is no such exception, or it is closed");
-    let number: u64 = id.strip_prefix("exc_").and_then(|number| number.parse().ok()).ok_or_else(unknown)?;
-    if !call.surface.receipts.close(number, author, note, call.deadline).await.map_err(Miss::Failure)? {
-        return Err(unknown().into());
-    }
-    let found = call.surface.receipts.exceptions(call.deadline).await.map_err(Miss::Failure)?;
-    let one = usize::try_from(number).ok().and_then(|number| found.all.get(number)).ok_or_else(unknown)?;
-    Ok(json(StatusCode::OK, &report::exception(number, one)))
+    let unknown = || Rejection::new(Code::UnknownException, "", "there is no such exception");
+    let number = number(id).ok_or_else(unknown)?;
+    // What was closed stays so: a retry is answered with it, also somebody else's.
+    call.surface.receipts.close(number, author, note, call.deadline).await.map_err(Miss::Failure)?;
+    let found = call.surface.receipts.exceptions(Asked::One(number), call.deadline).await.map_err(Miss::Failure)?;
+    let (number, one) = found.first().ok_or_else(unknown)?;
+    Ok(json(StatusCode::OK, &report::exception(*number, one)))
 }

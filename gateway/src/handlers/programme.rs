@@ -187,7 +187,12 @@ static HEAVY: Semaphore = Semaphore::const_new(1);
 /// Work of many milliseconds, away from the threads that serve tills.
 pub(crate) async fn heavy<T: Send + 'static>(deadline: Instant, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     let permit = tokio::time::timeout_at(deadline.into(), HEAVY.acquire()).await;
-    let _permit = permit.ok().and_then(Result::ok).ok_or(Miss::Failure(Failure::Overloaded))?;
+    let permit = permit.ok().and_then(Result::ok).ok_or(Miss::Failure(Failure::Overloaded))?;
+    // Kept by the work itself: the caller may go away before it has ended.
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(|e| Miss::Failure(Failure::Unavailable(e.to_string())).into())
 }
 

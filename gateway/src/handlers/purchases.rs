@@ -71,19 +71,26 @@ pub(crate) async fn purchase(call: &Call) -> Result<Answer, Stop> {
 /// counts for somebody already.
 #[utoipa::path(post, path = "/v1/claims", tag = "purchases", operation_id = "claim", request_body = request::Purchase,
     params(("Idempotency-Key" = Option<String>, Header, description = "Beside the receipt's own key", min_length = 1, max_length = 255)),
-    responses((status = 201, description = "Done, now or before", body = answer::Written)))]
+    responses((status = 201, description = "Done, now or before", body = answer::Written), (status = 200, description = "In training: what it would do", body = answer::Written)))]
 pub(crate) async fn claim(call: &Call) -> Result<Answer, Stop> {
     let asked = basket(call, true).await?;
     let Ask::Purchase(purchase) = &asked.command.ask else { return Err(Stop::KeyMissing) };
     if purchase.keys.is_empty() {
         return Err(Rejection::new(Code::Invalid, "/sequence", "a claim names its receipt: store, till, business date and sequence, or the transaction id").into());
     }
+    // What took effect is answered as it was.
+    if !asked.enrol
+        && let Some(done) = call.members().repeat(asked.member, asked.command.clone(), call.deadline).await?
+    {
+        return call.done(StatusCode::CREATED, &done);
+    }
+    let named = if purchase.keys.natural.is_some() { "/sequence" } else { "/transaction_id" };
     if purchase.basket.occurred_at < call.members().clock().now() - CLAIM {
         return Err(Rejection::new(Code::Clock, "/occurred_at", "a claim is made within 30 days of the sale").into());
     }
     let bearer = call.surface.receipts.find(&purchase.keys, call.deadline).await.map_err(Miss::Failure)?;
     if bearer.is_some_and(|bearer| bearer.member != asked.member) {
-        return Err(Rejection::new(Code::ReceiptUsed, "/sequence", "this receipt counts for another member already").into());
+        return Err(Rejection::new(Code::ReceiptUsed, named, "this receipt counts for another member already").into());
     }
     if asked.training {
         return quoted(call, asked).await;

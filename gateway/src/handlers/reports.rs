@@ -56,7 +56,7 @@ pub(crate) async fn roll_forward(call: &Call) -> Result<Answer, Stop> {
     let book = call.surface.finance.roll_forward(call.deadline).await.map_err(Miss::Failure)?;
     let rows: Vec<_> = wallets.iter().flat_map(|wallet| book.rows(*wallet, from, to)).collect();
     let days: Vec<DayShown<'_>> = rows.iter().map(|row| DayShown::of(programme, row)).collect();
-    Ok(if csv { text_csv(report::roll_forward_csv(&days)) } else { json(StatusCode::OK, &RollForwardShown { days }) })
+    Ok(if csv { text_csv(report::roll_forward_csv(&days).into()) } else { json(StatusCode::OK, &RollForwardShown { days }) })
 }
 
 /// What is owed to members at the end of a day.
@@ -133,7 +133,7 @@ pub(crate) async fn journal(call: &Call) -> Result<Answer, Stop> {
             if text.len() > MOST_BYTES { Err("these days have more than 256 MiB; ask for fewer".to_owned()) } else { Ok(()) }
         };
         finance.journal(from, to, &job.progress, write).await?;
-        Ok(Made::Csv(text))
+        Ok(Made::Csv(text.into()))
     }))
 }
 
@@ -151,16 +151,14 @@ pub(crate) async fn simulate(call: &Call) -> Result<Answer, Stop> {
     if from >= to {
         return Err(Rejection::new(Code::Invalid, "/to", "a time ends after it begins").into());
     }
+    let all = call.programmes();
+    let before = all.current().ok_or_else(no_programme)?.clone();
     let compiled = super::programme::heavy(call.deadline, move || {
-        let draft = programme_file::from_json(&asked.programme).and_then(|file| programme_file::compile(file, 1, 0));
-        draft.map_err(Stop::Findings)
+        let draft = programme_file::from_json(&asked.programme).and_then(|file| programme_file::compile(file, 1, 0)).map_err(Stop::Findings)?;
+        let findings = tessera_domain::compile::may_follow(&before, &all, &draft);
+        if findings.is_empty() { Ok(draft) } else { Err(Stop::Findings(findings)) }
     });
     let draft = compiled.await??;
-    let before = call.programmes().current().ok_or_else(no_programme)?.clone();
-    let findings = tessera_domain::compile::may_follow(&before, &call.programmes(), &draft);
-    if !findings.is_empty() {
-        return Err(Stop::Findings(findings));
-    }
     let finance = call.surface.finance.clone();
     begun(call.surface.jobs.begin(move |job| async move {
         let totals = finance.simulate(&draft, from, to, &job.progress).await?;
@@ -169,7 +167,7 @@ pub(crate) async fn simulate(call: &Call) -> Result<Answer, Stop> {
 }
 
 fn begun(job: Option<std::sync::Arc<Job>>) -> Result<Answer, Stop> {
-    let job = job.ok_or_else(|| Miss::Failure(Failure::Busy))?;
+    let job = job.ok_or(Miss::Failure(Failure::Busy))?;
     Ok(json(StatusCode::ACCEPTED, &job.shown()))
 }
 
@@ -188,7 +186,7 @@ pub(crate) fn job(call: &Call, id: &str) -> Result<Answer, Stop> {
 pub(crate) fn job_result(call: &Call, id: &str) -> Result<Answer, Stop> {
     match find(call, id)?.outcome.get() {
         Some(Ok(Made::Csv(text))) => Ok(text_csv(text.clone())),
-        _ => Err(Rejection::new(Code::UnknownJob, "", "this job has no lines: it runs still, has failed, or its result stands in the job itself").into()),
+        _ => Err(Rejection::new(Code::JobWithoutLines, "", "this job has no lines: it runs still, has failed, or its result stands in the job itself").into()),
     }
 }
 
@@ -196,8 +194,8 @@ fn find(call: &Call, id: &str) -> Result<std::sync::Arc<Job>, Rejection> {
     call.surface.jobs.find(id).ok_or_else(|| Rejection::new(Code::UnknownJob, "", "there is no such job; jobs are forgotten when the node stops: ask again"))
 }
 
-fn text_csv(text: String) -> Answer {
-    let mut answer = Answer::new(Bytes::from(text));
+fn text_csv(text: Bytes) -> Answer {
+    let mut answer = Answer::new(text);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     answer
 }

@@ -1,6 +1,7 @@
 //! Points are set aside, spent, and given back.
 
 use http::StatusCode;
+use tessera_actors::GiftState;
 use tessera_api::{answer, request};
 use tessera_domain::command::Ask;
 use tessera_domain::ids::{Kind, MadeId};
@@ -74,16 +75,64 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked }).await
 }
 
-/// Gives points from one of a member's wallets to another.
+/// Gives points from one of a member's wallets to another, or to another member.
 #[utoipa::path(post, path = "/v1/transfers", tag = "spending", operation_id = "transfer", request_body = request::Transfer,
     params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
-    responses((status = 201, description = "Transferred", body = answer::Written)))]
+    responses((status = 201, description = "Transferred", body = answer::Written), (status = 202, description = "On its way to the other member: ask for the transfer", body = answer::Written)))]
 pub(crate) async fn transfer(call: &Call) -> Result<Answer, Stop> {
     let header = call.required_key()?;
     let transfer: request::Transfer = call.read()?;
-    let (from, to) = (call.wallet(&transfer.from, "/from")?, call.wallet(&transfer.to, "/to")?);
-    let member = call.known(&transfer.member).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::Transfer { from, to, points: transfer.points }).await
+    let from = call.wallet(&transfer.from, "/from")?;
+    let Some(recipient) = &transfer.recipient else {
+        if transfer.to.is_empty() {
+            return Err(Rejection::new(Code::Invalid, "/to", "name the other wallet, or a recipient").into());
+        }
+        let to = call.wallet(&transfer.to, "/to")?;
+        let member = call.known(&transfer.member).await?;
+        return call.ask(StatusCode::CREATED, member, header, Ask::Transfer { from, to, points: transfer.points }).await;
+    };
+    if !transfer.to.is_empty() && transfer.to != transfer.from {
+        return Err(Rejection::new(Code::Invalid, "/to", "a gift stays in its wallet; leave this out").into());
+    }
+    let (member, to) = (call.known(&transfer.member).await?, call.known(recipient).await?);
+    let (done, state) = call.members().give(member, header, from, transfer.points, to, call.deadline).await?;
+    given(call, &done, state)
+}
+
+fn given(call: &Call, done: &tessera_actors::Done, state: GiftState) -> Result<Answer, Stop> {
+    let (status, said) = match state {
+        GiftState::Done => (StatusCode::CREATED, "done"),
+        GiftState::Pending => (StatusCode::ACCEPTED, "pending"),
+        GiftState::Undone => return Err(Rejection::new(Code::GiftRefused, "/recipient", "the other member could not take these points: they are back").into()),
+    };
+    let programmes = call.programmes();
+    let mut written = answer::written(&programmes, &call.languages(), done.member, done.seq, &done.record).ok_or_else(super::unknown_version)?;
+    written.state = Some(said);
+    let mut answer = crate::problem::json(status, &written);
+    if done.repeat {
+        answer.headers_mut().insert("idempotent-replayed", http::HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+/// A transfer as it was answered; of a gift also how it stands.
+#[utoipa::path(get, path = "/v1/transfers/{transfer}", tag = "spending", operation_id = "getTransfer",
+    params(("transfer" = String, Path, description = "The transfer's id")),
+    responses((status = 200, description = "The transfer", body = answer::Written)))]
+pub(crate) async fn get_transfer(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let made = made(Kind::Transfer, id, Code::UnknownTransfer)?;
+    let record = call.members().record(made.member, made.seq).await?.filter(|record| matches!(record.body, Body::Gave { .. } | Body::Transferred { .. }));
+    let record = record.ok_or_else(|| Rejection::new(Code::UnknownTransfer, "", "there is no transfer of this id; look at the answer that made it"))?;
+    let programmes = call.programmes();
+    let mut written = answer::written(&programmes, &call.languages(), made.member, made.seq, &record).ok_or_else(super::unknown_version)?;
+    if matches!(record.body, Body::Gave { .. }) {
+        written.state = Some(match call.members().gift(made.member, made.seq, call.deadline).await? {
+            GiftState::Done => "done",
+            GiftState::Pending => "pending",
+            GiftState::Undone => "undone",
+        });
+    }
+    Ok(crate::problem::json(StatusCode::OK, &written))
 }
 
 /// A redemption as it was answered.

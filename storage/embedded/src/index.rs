@@ -206,11 +206,11 @@ impl Index {
     }
 
     /// Entities of a shard that want to be woken by an instant, the earliest first, as far as indexed. Those that have
-    /// moved since are let go of.
+    /// moved since are let go of; those that do not stand, by what is not indexed yet, are passed over.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read.
-    pub fn due(&self, shard: ShardId, by: Due, max: usize) -> Result<Vec<(EntityKey, Due)>, StoreError> {
+    pub fn due(&self, shard: ShardId, by: Due, max: usize, stands: impl Fn(&EntityKey, Due) -> bool) -> Result<Vec<(EntityKey, Due)>, StoreError> {
         let mut found = Vec::new();
         let mut moved = Vec::new();
         let range = time_key(shard, Due::MIN, &EntityKey([0; EntityKey::LEN]))..=time_key(shard, by, &EntityKey([u8::MAX; EntityKey::LEN]));
@@ -218,7 +218,9 @@ impl Index {
             let key = item.key().map_err(|e| corrupt(&e))?;
             let (due, entity) = read_time_key(&key).ok_or_else(|| StoreError::Corrupt("a reminder in the index".into()))?;
             if self.due_of(&entity)? == due {
-                found.push((entity, due));
+                if stands(&entity, due) {
+                    found.push((entity, due));
+                }
             } else {
                 moved.push(key.to_vec());
             }

@@ -413,10 +413,9 @@ impl Store for EmbeddedStore {
 
     fn due(&self, shard: ShardId, by: Due, max: usize) -> BoxFuture<'_, Result<Vec<(EntityKey, Due)>, StoreError>> {
         Box::pin(self.reads.blocking(move |reads| {
-            let mut found = reads.index.due(shard, by, max).inspect_err(|error| reads.index_damaged(error))?;
             // What its newest record says counts, indexed or not.
-            found.retain(|(entity, due)| reads.tail.due(entity).is_none_or(|newest| newest == *due));
-            Ok(found)
+            let stands = |entity: &EntityKey, due| reads.tail.due(entity).is_none_or(|newest| newest == due);
+            reads.index.due(shard, by, max, stands).inspect_err(|error| reads.index_damaged(error))
         }))
     }
 

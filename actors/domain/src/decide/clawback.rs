@@ -44,9 +44,16 @@ pub(super) fn claim(draft: &mut Draft<'_>, wallet: u8, of: LotId, claimed: i64, 
         }
     }
     for lot in &all {
-        let points = take(lot.expired);
+        let points = take(lot.expired + lot.lapsed);
         if points > 0 {
             draft.moves(wallet, Movement::ExpiredCounted { lot: lot.id, points });
+        }
+    }
+    // What was given to others counts as spent: the giver owes it (rule 15).
+    for lot in &all {
+        let points = take(lot.given);
+        if points > 0 {
+            draft.moves(wallet, Movement::GivenClaimed { lot: lot.id, points });
         }
     }
     if draft.programme.clawback != Clawback::SaleLots {

@@ -180,7 +180,7 @@ impl<'a> Draft<'a> {
             self.emit(Event::TierNoticed { period: seen.next(&programme.tiers, seen.reviewed), to, at });
         }
         for grant in self.member.tier.grants.iter().filter(|grant| !grant.ended && grant.until <= now) {
-            self.emit(Event::TierGrantEnded { level: grant.level, since: grant.since, at: grant.until });
+            self.emit(Event::TierGrantEnded { goal: grant.goal, level: grant.level, since: grant.since, at: grant.until });
         }
     }
 
@@ -196,7 +196,7 @@ impl<'a> Draft<'a> {
                     self.meet_debt(wallet);
                 }
                 // The sale stands, so what it counts for the tier stays.
-                Unlock::Delivery { .. } | Unlock::LastLine { .. } => self.moves(wallet, Movement::Lapsed { lot: lot.id, points: lot.left }),
+                Unlock::Delivery { .. } | Unlock::LastLine { .. } => self.moves(wallet, Movement::Lapsed { lot: lot.id, points: lot.left, at: due(unlock) }),
             }
         }
     }
@@ -358,7 +358,9 @@ impl<'a> Draft<'a> {
     pub(super) fn upgrade(&mut self, period: Day) {
         let programme = self.programme.clone();
         let changes = self.metric_changes();
-        let tier = &self.member.tier;
+        // As it stands with the ends of periods that are posted with this record.
+        let mut tier = self.member.tier.clone();
+        self.events.iter().filter(|event| matches!(event, Event::TierChanged { .. } | Event::TierReviewed { .. })).for_each(|event| tier.apply(event));
         let mut carried = tier.carried(&programme.tiers, Day::at(self.now, &programme.zone), &changes);
         if period < tier.reviewed {
             carried = carried.max(tier.replayed(&programme.tiers, period, &programme.zone, &changes));

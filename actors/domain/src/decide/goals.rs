@@ -47,8 +47,13 @@ fn progress(draft: &mut Draft<'_>, programme: &Arc<Programme>, basket: &Basket, 
     standing.apply(&event(0), draft.now);
     let after = standing.steps.get(usize::from(part.step)).map_or(0, |state| state.measured(step));
     draft.emit(event(after));
-    if !draft.goals.iter().any(|(version, place, _)| version.version == programme.version && *place == part.goal) {
-        draft.goals.push((programme.clone(), part.goal, basket.occurred_at));
+    // Once for each, by the version and the time of what went on; of what only went back, by its own.
+    let known = draft.goals.iter().position(|(version, place, _)| version.goals.get(usize::from(*place)).is_some_and(|known| known.key == goal.key));
+    let touched = (programme.clone(), part.goal, basket.occurred_at);
+    match known {
+        None => draft.goals.push(touched),
+        Some(place) if part.amount > 0 => draft.goals[place] = touched,
+        Some(_) => {}
     }
 }
 
@@ -93,7 +98,7 @@ fn reward(draft: &mut Draft<'_>, programme: &Programme, goal: &Goal, times: i64,
             let days = i64::from(days).saturating_mul(times).min(MAX_TIER_DAYS);
             let until = Day::at(since, &programme.zone).plus(i32::try_from(days).unwrap_or(i32::MAX).saturating_add(1)).start(&programme.zone);
             draft.emit(Event::RewardedTier { goal: goal.key, level, since, times });
-            draft.emit(Event::TierGranted { level, since, until });
+            draft.emit(Event::TierGranted { goal: goal.key, level, since, until });
         }
     }
     Ok(())
@@ -115,7 +120,7 @@ fn take(draft: &mut Draft<'_>, goal: &Goal, times: i64) {
                 claim(draft, reward.wallet, reward.lot, reward.each.saturating_mul(times), &[]);
                 draft.meet_debt(reward.wallet);
             }
-            Some((level, since)) if times == reward.times => draft.emit(Event::TierGrantEnded { level, since, at: draft.now }),
+            Some((level, since)) if times == reward.times => draft.emit(Event::TierGrantEnded { goal: goal.key, level, since, at: draft.now }),
             // Of several completions at once some stand: the tier that they gave stays.
             Some(_) => {}
         }

@@ -6,6 +6,7 @@ mod clawback;
 mod deliver;
 mod draft;
 mod enrol;
+mod gift;
 mod goals;
 mod hold;
 mod issue;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub use crate::decide::draft::Draft;
+pub use crate::decide::gift::gift;
 pub use crate::decide::purchase::AHEAD;
 use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
@@ -100,7 +102,8 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
                 member.keys.find(fingerprint).for_each(&mut add);
             }
         }
-        Ask::Deliver { sale: seq, .. } | Ask::Reverse { redemption: seq } if exists(*seq) => add(*seq),
+        Ask::Deliver { sale: seq, .. } | Ask::Reverse { redemption: seq } | Ask::SettleGift { gift: seq, .. } if exists(*seq) => add(*seq),
+        Ask::Take(gift) => member.keys.find(crate::keys::gift(gift.from, gift.seq)).for_each(&mut add),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
         Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if exists(*hold) => add(*hold),
         Ask::Enrol { .. } if member.exists() => add(1),
@@ -113,6 +116,8 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::Transfer { .. }
         | Ask::Deliver { .. }
         | Ask::Reverse { .. }
+        | Ask::Give { .. }
+        | Ask::SettleGift { .. }
         | Ask::AddAlias { .. }
         | Ask::RemoveAlias { .. }
         | Ask::Tick
@@ -158,6 +163,9 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::Deliver { sale, lines } => deliver::deliver(&mut draft, *sale, lines, records)?,
         Ask::Reverse { redemption } => reverse::reverse(&mut draft, *redemption, records)?,
         Ask::Transfer { from, to, points } => transfer::transfer(&mut draft, *from, *to, *points)?,
+        Ask::Give { wallet, points, to } => gift::give(&mut draft, *wallet, *points, *to)?,
+        Ask::Take(gift) => gift::take(&mut draft, gift),
+        Ask::SettleGift { gift, taken } => gift::settle(&mut draft, *gift, *taken, records)?,
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,

@@ -101,7 +101,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         waited: Vec::new(),
         notices,
     });
-    let (waited, all_fit) = returns::waited(draft, &sold, &worth, records)?;
+    let (waited, all_fit) = returns::waited(draft, &sold, &worth, records);
     if !waited.is_empty() {
         sold.waited = waited;
         sold.standing = draft.standing();

@@ -42,7 +42,9 @@ fn names(command: &Command, body: &Body) -> bool {
         (Ask::BlindReturn(asked), Body::BlindReturned { keys, .. }) => same_key(&asked.keys, keys),
         // One receipt, with a sale named and without: two different things.
         (Ask::Return(asked), Body::BlindReturned { keys, .. }) => asked.kind == KeyKind::Return && same_key(&asked.keys, keys),
+        (Ask::BlindReturn(asked), Body::ReturnWaits(waits)) => waits.kind == KeyKind::Return && same_key(&asked.keys, &waits.keys),
         (Ask::BlindReturn(asked), Body::Returned(returned)) => returned.asked.kind == KeyKind::Return && same_key(&asked.keys, &returned.asked.keys),
+        (Ask::Take(gift), Body::Took { from, gift: seq, .. } | Body::TakeRefused { from, gift: seq, .. }) => gift.from == *from && gift.seq == *seq,
         // An enrolment's key is the member's id itself.
         (Ask::Enrol { .. }, Body::Enrolled { .. }) => true,
         _ => false,
@@ -67,6 +69,8 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
             unless(wallet == w0, "/wallet").or(unless(points == p, "/points")).or(unless(reason == r, "/reason")).or(unless(allow_debt == d, "/allow_debt")).or(unless(write_off == w, "/write_off"))
         }
         (Ask::Transfer { from, to, points }, Body::Transferred { from: f, to: t, points: p, .. }) => unless(from == f, "/from").or(unless(to == t, "/to")).or(unless(points == p, "/points")),
+        (Ask::Give { wallet, points, to }, Body::Gave { wallet: w0, points: p, to: t }) => unless(wallet == w0, "/from").or(unless(points == p, "/points")).or(unless(to == t, "/recipient")),
+        (Ask::Take(_), Body::Took { .. } | Body::TakeRefused { .. }) => None,
         (Ask::Return(asked), Body::Returned(returned)) => return_differs(asked, &returned.asked),
         (Ask::Return(asked), Body::ReturnWaits(waits)) => return_differs(asked, waits),
         (Ask::BlindReturn(asked), Body::BlindReturned { basket, keys, .. }) => unless(asked.keys == *keys, "/sequence").or(unless(asked.basket == *basket, "/lines")),

@@ -89,7 +89,7 @@ fn lines_back(bought: &Sale, worth: &Worth, before: &SaleLeft, asked: &Return) -
     let mut lines = Vec::new();
     if asked.lines.is_empty() {
         for (place, worth) in worth.lines.iter().enumerate().filter(|(_, worth)| worth.sold) {
-            let (net, quantity) = of_line(&before, place, worth);
+            let (net, quantity) = of_line(before, place, worth);
             if net > 0 || quantity.0 > 0 {
                 lines.push((index(place), net, quantity));
             }
@@ -101,7 +101,7 @@ fn lines_back(bought: &Sale, worth: &Worth, before: &SaleLeft, asked: &Return) -
         if lines.iter().any(|(line, ..)| *line == index(place)) {
             return Err(Rejection::new(Code::Invalid, field, "this line is named twice; add the two up"));
         }
-        let (net, quantity) = amounts(&worth.lines[place], of_line(&before, place, &worth.lines[place]), back, &field)?;
+        let (net, quantity) = amounts(&worth.lines[place], of_line(before, place, &worth.lines[place]), back, &field)?;
         lines.push((index(place), net, quantity));
     }
     if lines.is_empty() {
@@ -112,14 +112,14 @@ fn lines_back(bought: &Sale, worth: &Worth, before: &SaleLeft, asked: &Return) -
 
 /// Gives back what returns say that have waited for this sale: it then earns what is kept (rule 17). Those that do not fit it
 /// wait on.
-pub(super) fn waited(draft: &mut Draft<'_>, sold: &Sale, worth: &Worth, records: &Records) -> Result<(Vec<(u64, Back)>, bool), Rejection> {
+pub(super) fn waited(draft: &mut Draft<'_>, sold: &Sale, worth: &Worth, records: &Records) -> (Vec<(u64, Back)>, bool) {
     let seq = u64::from(draft.seq());
     let (mut all, mut all_fit) = (Vec::new(), true);
     let mut before = whole(sold);
     for (number, record) in records {
         let Body::ReturnWaits(asked) = &record.body else { continue };
         let SaleName::Keys(keys) = &asked.sale else { continue };
-        if !is_named(sold, keys) || !draft.member.waiting.iter().any(|(waiting, _)| u64::from(*waiting) == *number) {
+        if !is_named(sold, keys) || !draft.member.waiting.iter().any(|(waiting, since)| u64::from(*waiting) == *number && since + crate::member::WAIT > draft.now) {
             continue;
         }
         let fits = asked.currency.is_none_or(|currency| currency == sold.basket.currency) && !contradicts(sold, keys);
@@ -127,11 +127,15 @@ pub(super) fn waited(draft: &mut Draft<'_>, sold: &Sale, worth: &Worth, records:
             all_fit = false;
             continue;
         };
-        let back = back(draft, seq, sold, worth, before, lines, asked.points_refund, records)?;
+        // It refuses before it changes anything.
+        let Ok(back) = back(draft, seq, sold, worth, before.clone(), lines, asked.points_refund, records) else {
+            all_fit = false;
+            continue;
+        };
         before = back.left.clone();
         all.push((*number, back));
     }
-    Ok((all, all_fit))
+    (all, all_fit)
 }
 
 /// The lines of kind return of a purchase: each gives back a line of an earlier sale, before anything is sold.
@@ -195,7 +199,7 @@ fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft
     let found = match record {
         Some(Body::Returned(returned)) => Some(&returned.back),
         // The last of those that waited for it, or that an exchange gave back.
-        Some(Body::Purchased(sale)) => sale.waited.iter().map(|(_, back)| back).chain(&sale.exchanged).filter(|back| back.sale == seq).last(),
+        Some(Body::Purchased(sale)) => sale.waited.iter().map(|(_, back)| back).chain(&sale.exchanged).rfind(|back| back.sale == seq),
         _ => None,
     };
     found.map_or_else(|| whole(sale), |back| back.left.clone())
@@ -337,7 +341,7 @@ fn gone_lines(draft: &mut Draft<'_>, wallet: u8, sale: u64, left: &SaleLeft) {
             Unlock::Delivery { line, deadline } if gone(line) && lot.left > 0 => {
                 draft.moves(wallet, Movement::Rescheduled { lot: lot.id, unlock: Unlock::LastLine { not_before: Millis::MIN, deadline } });
             }
-            Unlock::Delivery { line, .. } if gone(line) => draft.moves(wallet, Movement::Lapsed { lot: lot.id, points: 0 }),
+            Unlock::Delivery { line, .. } if gone(line) => draft.moves(wallet, Movement::Lapsed { lot: lot.id, points: 0, at: draft.now }),
             Unlock::Delivery { .. } | Unlock::LastLine { .. } | Unlock::At(_) => {}
         }
     }

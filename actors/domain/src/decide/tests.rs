@@ -467,3 +467,78 @@ fn rule_02_a_downgrade_that_a_late_sale_would_have_prevented_is_undone() {
     world.buys("late", basket(NOON + DAY_MS, vec![line("1", "", 6_000)], Vec::new())).expect("sold");
     assert_eq!(world.member.tier.level, 1);
 }
+
+#[test]
+fn rule_02_what_expired_stays_expired_whatever_rolls_later() {
+    let mut programme = source();
+    programme.wallets[0].expiry.iter_mut().for_each(|rule| rule.rolling = true);
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    world.now = NOON + 40 * DAY_MS;
+    world.does(9_000, Ask::Tick).expect("posted");
+    for (id, days) in [("2", 41), ("3", 42)] {
+        world.now = NOON + days * DAY_MS;
+        // A second before it is known, as every till's.
+        world.buys(id, basket(world.now - 1_000, vec![line("1", "", 100)], Vec::new())).expect("sold");
+    }
+    assert_eq!(world.figures().available, 2);
+}
+
+#[test]
+fn rule_08_what_lapsed_never_comes_back() {
+    let mut programme = source();
+    programme.wallets[0].expiry = None;
+    programme.pending.push(crate::compile::PendingSource { id: "d".into(), wallet: "".into(), priority: 0, unlock: Some(crate::programme::UnlockRule::Delivered), when: ConditionSource::default() });
+    let mut world = World::new(&programme);
+    world.buys("1", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
+    world.now = NOON + 91 * DAY_MS;
+    world.does(9_000, Ask::Tick).expect("lapsed");
+    let pays = vec![Tender { kind: "points".into(), amount: 50, wallet: "".into(), hold: None, lines: Vec::new() }];
+    let late = world.buys("2", basket(world.now - 1_000, vec![line("1", "", 100)], pays));
+    assert_eq!(late.err(), Some(Code::InsufficientPoints));
+}
+
+#[test]
+fn rule_21_a_late_sale_undoes_no_downgrade_that_it_would_not_have_prevented() {
+    let mut world = World::new(&source());
+    world.buys("1", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
+    assert_eq!(world.member.tier.level, 1);
+    // Nobody has looked since; the first that comes is a late sale of the year before last.
+    world.now = NOON + 600 * DAY_MS;
+    world.buys("late", basket(NOON + DAY_MS, vec![line("1", "", 100)], Vec::new())).expect("sold");
+    assert_eq!(world.member.tier.level, 0);
+}
+
+#[test]
+fn rule_15_a_gift_ends_in_exactly_one_of_done_or_undone() {
+    use crate::command::Gift;
+    let mut world = World::new(&source());
+    let sale = world.buys("1", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
+    assert_eq!(sale.after[0].1.available, 100);
+    let to = crate::ids::MemberId(7);
+    assert_eq!(world.does(1_000, Ask::Give { wallet: 0, points: 101, to }).err(), Some(Code::InsufficientPoints));
+    world.does(1_001, Ask::Give { wallet: 0, points: 60, to }).expect("on its way");
+    let (seq, record) = (world.member.seq, world.records().last().expect("there").clone());
+    assert_eq!(world.figures().available, 40);
+    // The taker: once, however often it is told; and it cannot give it on.
+    let gift: Gift = super::gift(crate::ids::MemberId(1), seq, &record).expect("a gift");
+    let mut taker = World::new(&source());
+    for _ in 0..2 {
+        taker.does(0, Ask::Take(Box::new(gift.clone()))).expect("taken");
+        assert_eq!((taker.figures().available, taker.member.seq), (60, 2));
+    }
+    assert_eq!(taker.does(1_000, Ask::Give { wallet: 0, points: 1, to }).err(), Some(Code::InsufficientPoints));
+    // A return of the sale: what was given is the giver's debt, whatever the policy.
+    world.does(0, Ask::SettleGift { gift: seq, taken: true }).expect("settled");
+    assert_eq!(world.does(0, Ask::SettleGift { gift: seq, taken: false }).err(), Some(Code::NothingDue));
+    world.returns(2_000, 2, &[]).expect("taken back");
+    assert_eq!((world.figures().available, world.figures().debt), (0, 60));
+    // Undone: the points are back, and meet what a return has made of them meanwhile.
+    let mut other = World::new(&source());
+    other.buys("1", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
+    other.does(1_001, Ask::Give { wallet: 0, points: 60, to }).expect("on its way");
+    other.returns(2_000, 2, &[]).expect("taken back");
+    assert_eq!(other.figures().debt, 60);
+    other.does(0, Ask::SettleGift { gift: 3, taken: false }).expect("undone");
+    assert_eq!(other.figures(), Figures::default());
+}

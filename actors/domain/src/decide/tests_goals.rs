@@ -195,7 +195,7 @@ fn a_quest_whose_steps_change_needs_an_id_of_its_own() {
     let all = Programmes::new(vec![version(3, 1), without.clone()]);
     assert_eq!(may_follow(&without, &all, &version(3, 3)), []);
     let findings = may_follow(&without, &all, &version(4, 3));
-    assert_eq!(findings.iter().map(|finding| &*finding.path).collect::<Vec<_>>(), ["quest.q"]);
+    assert_eq!(findings.iter().map(|finding| &*finding.path).collect::<Vec<_>>(), ["quest"]);
 }
 
 #[test]
@@ -239,4 +239,51 @@ fn rule_21_a_member_is_told_ahead_of_a_downgrade_unless_it_has_done_enough() {
     assert_eq!(tick(&mut world), Err(Code::NothingDue));
     busy.now = end - 30 * DAY_MS;
     assert!(tick(&mut busy).map_or(true, |events| !events.iter().any(|event| matches!(event, Event::TierNoticed { .. }))));
+}
+
+#[test]
+fn rule_20_a_reward_in_an_exchange_is_dated_by_what_was_sold() {
+    let usd = "USD".parse().expect("a currency");
+    let mut world = World::new(&with(vec![quest("spend", vec![step(Measure::Spend(usd), 1_500, "")], 50)]));
+    let old = buys(&mut world, "1", NOON - 40 * DAY_MS, "", 1_000);
+    let mut back = line("r", "", 0);
+    back.kind = crate::basket::LineKind::Return;
+    back.returns = Some(crate::basket::ReturnOf { sale: old, line: "a".into() });
+    let record = world.buys("2", basket(NOON, vec![back, line("n", "", 2_000)], Vec::new())).expect("exchanged");
+    let expires = record.events.iter().find_map(|event| match event {
+        Event::Points(_, crate::record::Movement::Issued { lot, expires_at, .. }) if lot.n >= crate::ids::REWARDS => Some(*expires_at),
+        _ => None,
+    });
+    assert!(expires.is_some_and(|at| at > NOON + 25 * DAY_MS), "{expires:?}");
+}
+
+#[test]
+fn rule_21_two_tiers_given_at_once_end_each_by_its_own_time() {
+    let gold = |id: &str, days| GoalSource { reward: RewardSource::Tier("silver".into(), days), ..quest(id, vec![step(Measure::Purchases, 1, "")], 0) };
+    let mut world = World::new(&with(vec![gold("long", 60), gold("short", 30)]));
+    buys(&mut world, "1", NOON, "", 100);
+    world.now = NOON + 40 * DAY_MS;
+    world.does(9_000, Ask::Tick).expect("the shorter one has ended");
+    assert_eq!(world.member.tier.held(world.now), 1);
+    world.now = NOON + 62 * DAY_MS;
+    world.does(9_001, Ask::Tick).expect("the longer one too");
+    assert_eq!(world.member.tier.held(world.now), 0);
+}
+
+#[test]
+fn rule_22_a_streak_outlives_its_single_days() {
+    let mut programme = with(vec![quest("three", vec![step(Measure::Days, 3, "")], 50), quest("weeks", vec![step(Measure::Weeks, 2, "")], 7)]);
+    programme.goals[0].repeatable = true;
+    programme.wallets[0].expiry = None;
+    let mut world = World::new(&programme);
+    for day in 0..14 {
+        buys(&mut world, &format!("{day}"), NOON + day * DAY_MS, "", 100);
+    }
+    assert_eq!((reached(&world, GoalKind::Quest, "three"), reached(&world, GoalKind::Quest, "weeks")), (4, 1));
+    let before = world.figures().available;
+    buys(&mut world, "later", NOON + 900 * DAY_MS, "", 100);
+    buys(&mut world, "later still", NOON + 940 * DAY_MS, "", 100);
+    assert_eq!((reached(&world, GoalKind::Quest, "three"), world.figures().available), (4, before + 2));
+    let state = &world.member.progress(key(GoalKind::Quest, "three")).expect("begun").steps[0];
+    assert_eq!((state.days.len(), state.runs.len()), (2, 1));
 }

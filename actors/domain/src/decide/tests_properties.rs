@@ -38,6 +38,9 @@ enum Op {
     WriteOff { points: u8 },
     Deliver { sale: u8 },
     Transfer { part: u8 },
+    Give { wallet: bool, part: u8 },
+    SettleGift { taken: bool },
+    Take { points: u8, hours: i16 },
     Wait { hours: u16 },
     Tick,
     Again { command: u8 },
@@ -58,6 +61,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (1_u8..50).prop_map(|points| Op::WriteOff { points }),
         1 => any::<u8>().prop_map(|sale| Op::Deliver { sale }),
         1 => any::<u8>().prop_map(|part| Op::Transfer { part }),
+        1 => (any::<bool>(), any::<u8>()).prop_map(|(wallet, part)| Op::Give { wallet, part }),
+        1 => any::<bool>().prop_map(|taken| Op::SettleGift { taken }),
+        1 => (any::<u8>(), -10_i16..900).prop_map(|(points, hours)| Op::Take { points, hours }),
         2 => (1_u16..900).prop_map(|hours| Op::Wait { hours }),
         1 => Just(Op::Tick),
         1 => any::<u8>().prop_map(|command| Op::Again { command }),
@@ -134,23 +140,26 @@ impl Shadow {
             Movement::Issued { lot, points, unlock: None, .. }
             | Movement::Received { lot, points, .. }
             | Movement::Reinstated { lot, points, .. }
+            | Movement::Gifted { lot, points, .. }
+            | Movement::GivenBack { lot, points, .. }
             | Movement::Unexpired { lot, points, .. } => on(lot, [0, points, 0]),
             Movement::Activated { lot, points, .. } => on(lot, [-points, points, 0]),
             Movement::Held { lot, points } => on(lot, [0, -points, points]),
             Movement::Released { lot, points, .. } => on(lot, [0, points, -points]),
             Movement::HeldSpent { lot, points, .. } => on(lot, [0, 0, -points]),
-            Movement::Lapsed { lot, points } | Movement::ClawedBack { lot, points, pending: true } => on(lot, [-points, 0, 0]),
+            Movement::Lapsed { lot, points, .. } | Movement::ClawedBack { lot, points, pending: true } => on(lot, [-points, 0, 0]),
             Movement::Spent { lot, points, .. }
             | Movement::Expired { lot, points, .. }
             | Movement::ClawedBack { lot, points, pending: false }
             | Movement::OwedMet { lot, points, .. }
             | Movement::AdjustedDown { lot, points }
             | Movement::DebtRepaid { lot, points }
+            | Movement::Given { lot, points, .. }
             | Movement::Sent { lot, points } => on(lot, [0, -points, 0]),
             _ => {}
         }
         let debt = match *movement {
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => points,
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => points,
             Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => -points,
             _ => 0,
         };
@@ -237,6 +246,12 @@ impl Run {
             Op::WriteOff { points } => Ask::Adjust { wallet: 0, points: i64::from(*points).min(self.world.member.figures(0).debt), reason: "test".into(), allow_debt: false, write_off: true },
             Op::Deliver { sale } => Ask::Deliver { sale: Self::pick(&sales, *sale)?, lines: Vec::new() },
             Op::Transfer { part: of } => Ask::Transfer { from: 0, to: 1, points: part(available(0), *of) },
+            Op::Give { wallet, part: of } => Ask::Give { wallet: u8::from(*wallet), points: part(available(u8::from(*wallet)), *of), to: crate::ids::MemberId(7) },
+            Op::SettleGift { taken } => Ask::SettleGift { gift: u64::from(self.world.member.giving.first()?.0), taken: *taken },
+            Op::Take { points, hours } => {
+                let lots = vec![(i64::from(*points) + 1, self.world.now + Millis::from(*hours) * 3_600_000)];
+                Ask::Take(Box::new(crate::command::Gift { from: crate::ids::MemberId(9), seq: self.made.len() as u64, wallet: 0, lots }))
+            }
             Op::Tick => Ask::Tick,
             Op::Wait { .. } | Op::Again { .. } => return None,
         })
@@ -265,7 +280,7 @@ impl Run {
             }
             op => {
                 let Some(ask) = self.ask(op) else { return };
-                let header = if matches!(ask, Ask::Tick) { 0 } else { self.made.len() as u128 + FIRST };
+                let header = if matches!(ask, Ask::Tick | Ask::SettleGift { .. }) { 0 } else { self.made.len() as u128 + FIRST };
                 // INV-2 and the figures after each record are held by `does`.
                 if let Ok(record) = self.world.does(header, ask.clone()) {
                     self.commands.push((header, ask));

@@ -576,3 +576,14 @@ fn rule_17_a_waiting_return_that_does_not_fit_its_sale_waits_on_and_is_told() {
     let Body::Purchased(sale) = &record.body else { panic!("not a sale") };
     assert_eq!((&sale.notices[..], world.figures().available, world.member.waiting.len()), (&[Notice::ReturnDoesNotFit][..], 10, 1));
 }
+
+#[test]
+fn rule_17_a_waiting_return_whose_refund_does_not_fit_refuses_no_sale() {
+    let mut world = World::new(&source());
+    let named = Keys { transaction: Some(TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
+    let asked = Return { kind: KeyKind::Return, sale: SaleName::Keys(named), lines: Vec::new(), currency: None, points_refund: Some(500), keys: Keys::default(), occurred_at: NOON, may_wait: true, receipt_used: false };
+    world.does(1_000, Ask::Return(Box::new(asked))).expect("kept");
+    let record = world.buys("1", basket(NOON, vec![line("a", "", 1_000)], Vec::new())).expect("sold all the same");
+    let Body::Purchased(sale) = &record.body else { panic!("not a sale") };
+    assert_eq!((&sale.notices[..], world.figures().available), (&[Notice::ReturnDoesNotFit][..], 10));
+}

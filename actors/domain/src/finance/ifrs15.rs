@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Closes;
+use super::{Closes, Place};
 use crate::basket::{Basket, LineKind};
 use crate::ids::{LotId, MemberId, REWARDS};
 use crate::number::{Currency, Ratio, Rounding};
@@ -74,14 +74,15 @@ struct Sold {
     cohorts: Vec<CohortKey>,
     price: i64,
     goods: i64,
-    /// Net of all lines, and what of it has come back.
+    /// Which lines are revenue, their net, and what of it has come back.
+    revenue: Vec<bool>,
     net: i64,
     back: i64,
 }
 
 impl Cohorts {
     /// Folds a record in, as far as its postings lie on accounting days up to `through`. `None`: a version is not known.
-    pub fn add(&mut self, member: MemberId, seq: u64, record: &Record, programmes: &Programmes, closes: &Closes, offset: u64, through: Day) -> Option<()> {
+    pub fn add(&mut self, Place { member, seq, offset }: Place, record: &Record, programmes: &Programmes, closes: &Closes, through: Day) -> Option<()> {
         let programme = programmes.version(record.programme)?;
         let document = closes.accounting(super::document_day(record, programme), offset);
         if let Body::Purchased(sale) = &record.body
@@ -97,7 +98,10 @@ impl Cohorts {
             }
         }
         match &record.body {
-            Body::Returned(returned) if document <= through => self.returned(member, &returned.back),
+            Body::Returned(returned) if document <= through => {
+                self.returned(member, &returned.back);
+                self.owed_again(member, &returned.back, record);
+            }
             Body::Purchased(sale) if document <= through => sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).for_each(|back| self.returned(member, back)),
             _ => {}
         }
@@ -108,7 +112,9 @@ impl Cohorts {
         let Ok(worth) = sale.basket.worth() else { return };
         let (price, goods) = prices(&sale.basket, worth.paid_in_points());
         let month = Period::Month.start(day);
-        let mut sold = Sold { cohorts: Vec::new(), price, goods, net: worth.net(), back: 0 };
+        let revenue: Vec<bool> = sale.basket.lines.iter().map(|line| !line.voided && is_revenue(line.kind)).collect();
+        let net = worth.lines.iter().zip(&revenue).filter(|(_, revenue)| **revenue).map(|(line, _)| line.net).sum();
+        let mut sold = Sold { cohorts: Vec::new(), price, goods, revenue, net, back: 0 };
         for share in sale.shares.iter().filter(|share| share.earned > 0) {
             let rules = programme.wallet(share.wallet);
             let Some(value) = rules.values.get(&sale.basket.currency) else { continue };
@@ -128,7 +134,7 @@ impl Cohorts {
         let Some(sold) = self.sales.get_mut(&(member, back.sale)) else { return };
         let part = |whole: i64, back: i64| crate::number::mul_div_floor(whole, back, sold.net).unwrap_or(0);
         let before = sold.back;
-        let now = before + back.lines.iter().map(|(_, net, _)| net).sum::<i64>();
+        let now = before + back.lines.iter().filter(|(line, ..)| sold.revenue.get(usize::from(*line)).copied().unwrap_or(false)).map(|(_, net, _)| net).sum::<i64>();
         let (price, goods) = (part(sold.price, now) - part(sold.price, before), part(sold.goods, now) - part(sold.goods, before));
         sold.back = now;
         for key in sold.cohorts.clone() {
@@ -140,16 +146,34 @@ impl Cohorts {
         }
     }
 
+    /// What a return claims and finds spent is debt: that part was not redeemed after all, until it is repaid.
+    fn owed_again(&mut self, member: MemberId, back: &crate::record::Back, record: &Record) {
+        let Some(sold) = self.sales.get(&(member, back.sale)) else { return };
+        for event in &record.events {
+            if let Event::Points(wallet, Movement::DebtRaised { points }) = event
+                && let Some(cohort) = sold.cohorts.iter().find(|key| key.wallet == *wallet).and_then(|key| self.all.get_mut(key))
+            {
+                cohort.redeemed -= points;
+            }
+        }
+    }
+
+    /// Forgets single lots and sales: no record of another member refers to them.
+    pub fn next_members(&mut self) {
+        self.lots.clear();
+        self.sales.clear();
+    }
+
     fn moved(&mut self, member: MemberId, seq: u64, wallet: u8, movement: &Movement) {
         let apart = self.apart.entry(wallet).or_default();
         match *movement {
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => apart.receivable += points,
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => apart.receivable += points,
             Movement::DebtWrittenOff { points } => apart.receivable -= points,
             Movement::DebtRepaid { points, .. } => apart.receivable -= points,
             _ => {}
         }
         let (lot, live, redeemed) = match *movement {
-            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } => {
+            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } | Movement::Gifted { lot, points, .. } => {
                 let of_sale = (lot.n < REWARDS).then(|| self.sales.get(&(member, seq))).flatten();
                 let cohort = of_sale.and_then(|sold| sold.cohorts.iter().find(|key| key.wallet == wallet)).copied();
                 let cohort = cohort.filter(|_| matches!(movement, Movement::Issued { .. }));
@@ -160,12 +184,15 @@ impl Cohorts {
             Movement::Reinstated { lot, points, .. } => (lot, points, -points),
             // What met a debt has paid for it: as if redeemed.
             Movement::DebtRepaid { lot, points } => (lot, -points, points),
-            Movement::Unexpired { lot, points, .. } => (lot, points, 0),
+            // Nor has it, when a return undid that.
+            Movement::RepaymentUndone { lot, points } => (lot, 0, -points),
+            Movement::Unexpired { lot, points, .. } | Movement::GivenBack { lot, points, .. } => (lot, points, 0),
             Movement::Expired { lot, points, .. }
-            | Movement::Lapsed { lot, points }
+            | Movement::Lapsed { lot, points, .. }
             | Movement::ClawedBack { lot, points, .. }
             | Movement::OwedMet { lot, points, .. }
             | Movement::AdjustedDown { lot, points }
+            | Movement::Given { lot, points, .. }
             | Movement::Sent { lot, points } => (lot, -points, 0),
             _ => return,
         };
@@ -183,11 +210,14 @@ impl Cohorts {
     }
 }
 
+/// What is only kept for the customer, or for others, is no revenue.
+fn is_revenue(kind: LineKind) -> bool {
+    matches!(kind, LineKind::Goods | LineKind::Service | LineKind::Fee)
+}
+
 /// What was paid without tax and without what points paid; and the goods alone.
 fn prices(basket: &Basket, paid_in_points: i64) -> (i64, i64) {
-    // What is only kept for the customer, or for others, is no revenue.
-    let revenue = |kind: LineKind| matches!(kind, LineKind::Goods | LineKind::Service | LineKind::Fee);
-    let sold = basket.lines.iter().filter(|line| !line.voided && revenue(line.kind));
+    let sold = basket.lines.iter().filter(|line| !line.voided && is_revenue(line.kind));
     let (mut gross, mut goods, mut tax) = (0_i64, 0_i64, 0_i64);
     for line in sold {
         gross += line.amount - line.discount;

@@ -59,7 +59,7 @@ pub(super) fn after<'a>(programmes: &'a Programmes, programme: &'a Programme, wa
                 Event::Rewarded { wallet, times, each, .. } => reward = Some(RewardShown { wallet: Some(&programme.wallet(*wallet).id), points: Some(times * each), ..RewardShown::default() }),
                 Event::RewardedTier { level, since, .. } => {
                     let until = record.events.iter().find_map(|event| match event {
-                        Event::TierGranted { level: of, since: from, until } if of == level && from == since => Some(instant(*until)),
+                        Event::TierGranted { level: of, since: from, until, .. } if of == level && from == since => Some(instant(*until)),
                         _ => None,
                     });
                     reward = Some(RewardShown { tier: programme.tiers.levels.get(usize::from(*level)).map(|level| &*level.id), until, ..RewardShown::default() });

@@ -76,6 +76,9 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         points: None,
         to: None,
         received: None,
+        recipient: None,
+        giver: None,
+        state: None,
         value: None,
         currency: None,
         expires_at: None,
@@ -134,6 +137,27 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.received = Some(*received);
         }
         Body::ReturnWaits(_) => written.id = id(Kind::Return, seq),
+        Body::Gave { wallet, points, to } => {
+            written.id = id(Kind::Transfer, seq);
+            written.wallet = named(*wallet);
+            written.points = Some(*points);
+            written.recipient = Some(to.to_string());
+        }
+        Body::Took { from, gift, wallet, points } => {
+            written.of = Some(MadeId { kind: Kind::Transfer, member: *from, seq: *gift }.to_string());
+            written.wallet = named(*wallet);
+            written.points = Some(*points);
+            written.giver = Some(from.to_string());
+        }
+        Body::TakeRefused { from, gift, wallet } => {
+            written.of = Some(MadeId { kind: Kind::Transfer, member: *from, seq: *gift }.to_string());
+            written.wallet = named(*wallet);
+            written.giver = Some(from.to_string());
+        }
+        Body::GiftSettled { gift, taken } => {
+            written.of = id(Kind::Transfer, *gift);
+            written.state = Some(if *taken { "done" } else { "undone" });
+        }
         Body::Returned(taken) => {
             written.id = id(Kind::Return, seq);
             written.notices.extend(taken.asked.receipt_used.then_some("receipt_used"));
@@ -177,6 +201,10 @@ fn what(body: &Body) -> What {
         Body::AliasRemoved { .. } => What::AliasRemoved,
         Body::Updated(_) => What::Update,
         Body::Elapsed => What::Elapsed,
+        Body::Gave { .. } => What::Gift,
+        Body::Took { .. } => What::GiftReceived,
+        Body::TakeRefused { .. } => What::GiftRefused,
+        Body::GiftSettled { .. } => What::GiftSettled,
         Body::ReturnWaits(_) => What::ReturnWaiting,
     }
 }

@@ -11,6 +11,8 @@ const MAX_DEPTH: usize = 24;
 const MAX_NODES: usize = 400;
 /// … and of one that is asked for each line.
 const MAX_NODES_OF_LINE: usize = 40;
+/// Times that a list may stand in one.
+const MAX_LISTS: usize = 8;
 /// Regular expressions of one.
 const MAX_REGEXES: usize = 8;
 /// Bytes of a compiled regular expression.
@@ -21,6 +23,7 @@ pub(super) struct Checked {
     pub(super) tree: IdedExpr,
     pub(super) regexes: Vec<(String, Regex)>,
     pub(super) of_line: bool,
+    pub(super) nodes: usize,
 }
 
 struct Checker {
@@ -28,6 +31,7 @@ struct Checker {
     comprehensions: usize,
     of_line: bool,
     regexes: Vec<(String, Regex)>,
+    lists: usize,
     /// Names that the one comprehension brings.
     local: Vec<(String, Type)>,
 }
@@ -39,7 +43,7 @@ type Typed = Result<Type, String>;
 /// # Errors
 /// Why it is refused.
 pub(super) fn check(mut tree: IdedExpr) -> Result<Checked, String> {
-    let mut checker = Checker { nodes: 0, comprehensions: 0, of_line: false, regexes: Vec::new(), local: Vec::new() };
+    let mut checker = Checker { nodes: 0, comprehensions: 0, of_line: false, regexes: Vec::new(), lists: 0, local: Vec::new() };
     let made = checker.of(&mut tree, 0)?;
     if made != Type::Bool {
         return Err(format!("an expression says true or false; this one comes to {}", made.as_str()));
@@ -48,10 +52,10 @@ pub(super) fn check(mut tree: IdedExpr) -> Result<Checked, String> {
     if checker.nodes > most {
         return Err(format!("this comes to {} parts and may come to {most}; say part of it with the typed conditions, or in rules of their own", checker.nodes));
     }
-    if checker.of_line && checker.comprehensions > 0 {
-        return Err("an expression that looks at a line has no exists or all: it is asked for each line".into());
+    if checker.of_line && (checker.comprehensions > 0 || checker.lists > 0) {
+        return Err("an expression that looks at a line looks at no list of the sale: it is asked for each line".into());
     }
-    Ok(Checked { tree, regexes: checker.regexes, of_line: checker.of_line })
+    Ok(Checked { nodes: checker.nodes, tree, regexes: checker.regexes, of_line: checker.of_line })
 }
 
 /// As much of a name as a finding repeats.
@@ -101,6 +105,13 @@ impl Checker {
         let of_line = LINE.iter().find(|(known, _)| *known == name);
         self.of_line |= of_line.is_some();
         let found = of_line.or_else(|| HEAD.iter().find(|(known, _)| *known == name));
+        if found.is_some_and(|(_, known)| *known == Type::List) {
+            // Each is made anew where it stands.
+            self.lists += 1;
+            if self.lists > MAX_LISTS || !self.local.is_empty() {
+                return Err(format!("segments, regions and tenders stand {MAX_LISTS} times at most, and not within exists or all"));
+            }
+        }
         found.map(|(_, known)| *known).ok_or_else(|| {
             let known: Vec<&str> = HEAD.iter().chain(&LINE).map(|(name, _)| *name).collect();
             format!("there is no {:?}; the names are {}", short(name), known.join(", "))

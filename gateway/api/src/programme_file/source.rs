@@ -124,6 +124,13 @@ impl Words {
 }
 
 impl ProgrammeFile {
+    /// How many conditions are written as expressions.
+    pub(super) fn expressions(&self) -> usize {
+        let rules = self.earn.iter().map(|row| &row.when).chain(self.multiplier.iter().map(|row| &row.when)).chain(self.bonus.iter().map(|row| &row.when));
+        let others = self.pending.iter().map(|row| &row.when).chain(self.quest.iter().flat_map(|row| &row.step).chain(self.achievement.iter().map(|row| &row.step)).map(|step| &step.when));
+        rules.chain(others).filter(|when| when.expression.is_some()).count()
+    }
+
     pub(super) fn source(self) -> Source {
         let language = self.language;
         let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text.sentence(&language) };

@@ -229,7 +229,7 @@ impl Purse {
                 books.expired += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Movement::Lapsed { lot, points } => {
+            Movement::Lapsed { lot, points, .. } => {
                 books.expired += points;
                 self.lots.entry(lot).or_default().pending -= points;
             }
@@ -248,7 +248,7 @@ impl Purse {
                 lot.active += points;
                 lot.expires_at = expires_at;
             }
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } => {
+            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => {
                 books.debt_raised += points;
                 self.debt += points;
             }
@@ -270,11 +270,11 @@ impl Purse {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }
             }
-            Movement::Sent { lot, points } => {
+            Movement::Sent { lot, points } | Movement::Given { lot, points, .. } => {
                 books.sent += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Movement::Received { lot, points, expires_at, .. } => {
+            Movement::Received { lot, points, expires_at, .. } | Movement::Gifted { lot, points, expires_at, .. } | Movement::GivenBack { lot, points, expires_at, .. } => {
                 books.received += points;
                 let lot = self.lots.entry(lot).or_default();
                 lot.active += points;
