@@ -25,7 +25,7 @@ PLENTY = 40  # answers 2xx of an operation, after which the generated bodies get
 # Pools of what ends once: what is drawn from one goes over to "used_…".
 ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver"}
 # What a path parameter after this part of the path is an id of.
-PATHS = {"versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption"}
+PATHS = {"versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption", "jobs": "$job", "transfers": "$transfer", "exceptions": "nobody"}
 # What a generated field becomes, wherever it stands in a body.
 FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
           "business_date": "2026-11-15"}
@@ -50,6 +50,13 @@ KNOWN = {
     "POST /v1/members/{}/aliases": {"2xx": {"body": {"type": "app", "value": "$fresh"}}, "409": {"body": "$alias"}},
     "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": "$clash", "422": {"path": ["$member", "card:" + "x" * 65]}},
     "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
+    "POST /v1/claims": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
+    "GET /v1/jobs/{}/result": {"2xx": {"path": ["$journal"]}, "409": {"path": ["$job"]}},
+    "POST /v1/simulations": {"2xx": {"body": {"programme": "$programme"}}, "413": {"body": {"programme": "$programme", "padding": "x" * (9 << 20)}}, "422": {"body": {"programme": {"name": "x"}}}},
+    "POST /v1/reports/ifrs15": {"2xx": {"body": {"from": "2026-11-01", "to": "2026-11-30"}}},
+    "POST /v1/reports/journal": {"2xx": {"body": {"from": "2026-11-01", "to": "2026-11-30"}}},
+    "POST /v1/reports/closes": {"2xx": {"body": {"through": "2026-10-01", "author": "$fresh"}}},
+    "PATCH /v1/members/{}": {"2xx": {"body": {"zone": "Europe/Berlin", "birthday": "02-29", "segments": ["vip"]}}},
     "POST /v1/purchases/{}/deliveries": {"2xx": {"path": ["$to_deliver"], "body": {}}, "409": {"body": {}}},
     "POST /v1/quotes": {"2xx": {"body": BASKET}, "409": UNPAID},
     "POST /v1/returns": {"2xx": {"body": {"purchase": "$to_return", "occurred_at": "2026-11-30T10:00:00-05:00"}},
@@ -82,6 +89,8 @@ def draw(rng, what):
     name = what[1:]
     if name == "etag":  # of what was saved last
         return POOLS["etag"][-1]
+    if name == "journal":  # the last one: few are kept
+        return POOLS["journal"][-1]
     if name == "version":
         return rng.randint(1, len(POOLS["etag"]))
     if name == "fresh":
@@ -182,14 +191,14 @@ def before_call(context, case, kwargs):
         if answer == "413" and not request and isinstance(body, dict):
             request = {"body": {**body, "padding": "x" * (1 << 20)}}  # just above what a node reads: it answers without closing on us
         if sent:
-            body = request["body"] if "body" in request else body if "/programme" in name else fill(rng, body)
+            body = request["body"] if "body" in request else body if "/programme" in name or "/simulations" in name else fill(rng, body)
         if "path" in request:
             case.path_parameters.update(zip((parameter for parameter, _ in places), request["path"]))
         else:
             case.path_parameters.update((parameter, draw(rng, pool)) for parameter, pool in places if pool)
         # Of the stream of a member with a past the first event comes at once.
         case.headers.update({"Idempotency-Key": draw(rng, "$fresh"), **(request or draw(rng, known.get("2xx", {}))).get("headers", {})})
-    if name in ("POST /v1/purchases", "POST /v1/returns", "POST /v1/voids") and isinstance(body, dict):
+    if name in ("POST /v1/purchases", "POST /v1/claims", "POST /v1/returns", "POST /v1/voids") and isinstance(body, dict):
         own = [body, body.get("receipt") or {}]
         if not any(part.get(key) is not None for part in own for key in ("transaction_id", "sequence")):
             case.headers.setdefault("Idempotency-Key", draw(rng, "$fresh"))  # what has no key at all is refused
@@ -208,6 +217,10 @@ def after_call(context, case, response):
         made = json.loads(response.content)
     except ValueError:
         return
+    if isinstance(made, dict) and str(made.get("id")).startswith("trf_"):
+        POOLS["transfer"].append(made["id"])
+    if response.status_code == 202 and case.operation.label == "POST /v1/reports/journal":
+        POOLS["journal"].append(made["id"])
     if isinstance(made, dict):
         SEEN.update(made[field] for field in ("id", "member") if isinstance(made.get(field), str))
 

@@ -27,7 +27,7 @@ import time
 HERE = pathlib.Path(__file__).parent
 START = "2017-03-14T12:00:00Z"
 PATIENCE = 13  # seconds after which a slow sender must be gone
-CLOSED, BAD, DONE = 0, {400, 422}, {200, 201}  # statuses; 0 is "closed without an answer"
+CLOSED, BAD, DONE = 0, {400, 422}, {200, 201, 202}  # statuses; 0 is "closed without an answer"
 JSON = {"content-type": "application/json"}
 NOBODY = "mem_" + "0" * 26
 LINE = {"id": "1", "kind": "goods", "sku": "s", "category": "c", "brand": "b", "quantity": "1", "unit": "piece", "amount": 1000, "discount": 1, "tax": 1, "voided": False}
@@ -150,13 +150,14 @@ def short(value):
 class Checks:
     def __init__(self, port, words):
         self.port, self.words, self.problems, self.count, self.panics, self.number = port, words, [], 0, 0, itertools.count()
-        self.cards, self.ids = {}, {"alias": "card:nobody", "version": "1"}
+        self.cards, self.ids = {}, {"alias": "card:nobody", "version": "1", "exception": "exc_0", "transfer": f"trf_{NOBODY[4:]}1"}
         made = lambda path, body, key=None: json.loads(self.write(path, body, DONE, key)[2])
         self.member = self.ids["member"] = made("/v1/members", {"aliases": [{"type": "card", "value": "known"}]}, "known")["member"]
         made("/v1/members/{member}/adjustments", {"points": 900, "reason": "to begin with"})
         self.ids["purchase"] = made("/v1/purchases", self.basket(self.member))["id"]  # or no refusal would mean anything
         for path, name in (("/v1/holds", "hold"), ("/v1/redemptions", "redemption")):
             self.ids[name] = made(path, {"member": self.member, "points": 100})["id"]
+        self.ids["job"] = made("/v1/reports/ifrs15", {"from": "2026-01-01", "to": "2026-01-31"})["id"]
         described = json.loads(self.ask("the description", {200}, "GET", "/openapi.json")[2])["paths"]
         self.operations = [(path, method.upper(), described[path][method]) for path in described for method in described[path]]
 
@@ -187,7 +188,7 @@ class Checks:
 
     def ask(self, name, allowed, method, path, body=b"", headers=JSON, key=None, code=None):
         body, path = text(body), path.format(**self.ids)
-        fields = {"host": "x", "connection": "close", **headers, **({} if key is None else {"idempotency-key": key}), **({"content-length": len(body)} if method in ("POST", "PUT") else {})}
+        fields = {"host": "x", "connection": "close", **headers, **({} if key is None else {"idempotency-key": key}), **({"content-length": len(body)} if method in ("POST", "PUT", "PATCH") else {})}
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{field}: {value}\r\n" for field, value in fields.items())
         return self.judge(name, allowed, lambda: talk(self.port, head.encode("latin-1") + b"\r\n" + body, method=method), method, code=code)
 
@@ -276,8 +277,8 @@ def paths(checks):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD", "BREW"} - right:
             checks.ask(f"{method} {path}", {200, 405} if method == "HEAD" and "GET" in right else {405}, method, path, headers={})
     for path, method, operation in checks.operations:
-        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}}.get(path.split("/")[-1], {}) if method == "POST" else b""
-        for name in re.findall(r"{(member|purchase|hold|redemption)}", path):
+        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}}.get(path.split("/")[-1], {}) if method == "POST" else {"segments": []} if method == "PATCH" else b""
+        for name in re.findall(r"{(member|purchase|hold|redemption|transfer)}", path):
             for stranger in strangers(checks.ids[name]):
                 checks.ask(f"{method} {path} of {short(stranger)}", {404}, method, path.replace(f"{{{name}}}", stranger), body, key=f"key-{next(checks.number)}")
         if any(one["name"] == "Idempotency-Key" and one["required"] for one in operation.get("parameters", [])):

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 /// Jobs that are remembered; beyond it the oldest that have ended go.
 const KEPT: usize = 100;
 /// Of those, jobs that may wait or run.
-const WAITING: usize = 8;
+const WAITING: usize = 16;
 /// Of those that have ended, journals that are kept: they are large.
 const JOURNALS: usize = 3;
 

@@ -7,13 +7,12 @@ use tessera_actors::Miss;
 use tessera_api::answer::instant;
 use tessera_api::report::{self, CloseDays, CloseShown, Closing, ClosesShown, DayShown, Days, JobShown, Liability, RollForwardShown, Simulate};
 use tessera_api::{programme_file, read};
-use tessera_cluster::Failure;
 use tessera_domain::time::Day;
 use tessera_domain::{Code, Rejection};
 
 use super::{Call, Stop, no_programme};
 use crate::jobs::{Job, Made};
-use crate::problem::{Answer, json};
+use crate::problem::{Answer, Said, json, problem};
 
 /// Days of one report, at most.
 const MOST_DAYS: i32 = 3_660;
@@ -111,7 +110,7 @@ pub(crate) async fn ifrs15(call: &Call) -> Result<Answer, Stop> {
     let asked: Days = call.read()?;
     let (from, to) = span(&asked.from, &asked.to)?;
     let (finance, programme) = (call.surface.finance.clone(), call.programmes().current().ok_or_else(no_programme)?.clone());
-    begun(call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(move |job| async move {
         let found = finance.cohorts(&[from.plus(-1), to], &job.progress).await?;
         let [before, after] = <[_; 2]>::try_from(found).map_err(|_| "two days were asked for")?;
         let shown = report::ifrs15(&programme, &before, &after, to);
@@ -126,7 +125,7 @@ pub(crate) async fn journal(call: &Call) -> Result<Answer, Stop> {
     let asked: Days = call.read()?;
     let (from, to) = span(&asked.from, &asked.to)?;
     let (finance, programme) = (call.surface.finance.clone(), call.programmes().current().ok_or_else(no_programme)?.clone());
-    begun(call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(move |job| async move {
         let mut text = report::JOURNAL_HEAD.to_owned();
         let write = |fed: &tessera_actors::feed::Fed, posting: &_, accounting| {
             text.push_str(&report::journal_line(&programme, fed.member, fed.seq, posting, accounting));
@@ -160,15 +159,18 @@ pub(crate) async fn simulate(call: &Call) -> Result<Answer, Stop> {
     });
     let draft = compiled.await??;
     let finance = call.surface.finance.clone();
-    begun(call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(move |job| async move {
         let totals = finance.simulate(&draft, from, to, &job.progress).await?;
         serde_json::to_value(report::simulated(&draft, &totals)).map(Made::Json).map_err(|e| e.to_string())
     }))
 }
 
-fn begun(job: Option<std::sync::Arc<Job>>) -> Result<Answer, Stop> {
-    let job = job.ok_or(Miss::Failure(Failure::Busy))?;
-    Ok(json(StatusCode::ACCEPTED, &job.shown()))
+fn begun(call: &Call, job: Option<std::sync::Arc<Job>>) -> Result<Answer, Stop> {
+    let text = "as many jobs wait as may; ask again when one of them has ended";
+    Ok(job.map_or_else(
+        || problem(&call.request_id, &Said::new(StatusCode::TOO_MANY_REQUESTS, "too_many_jobs", text)),
+        |job| json(StatusCode::ACCEPTED, &job.shown()),
+    ))
 }
 
 /// How far a job has come, and what came of it.
