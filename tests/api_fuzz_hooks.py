@@ -89,8 +89,8 @@ def draw(rng, what):
     name = what[1:]
     if name == "etag":  # of what was saved last
         return POOLS["etag"][-1]
-    if name == "journal":  # the last one: few are kept
-        return POOLS["journal"][-1]
+    if name in ("journal", "job"):  # of the last ones: few are kept
+        return rng.choice(POOLS[name][-2:])
     if name == "version":
         return rng.randint(1, len(POOLS["etag"]))
     if name == "fresh":
@@ -221,6 +221,8 @@ def after_call(context, case, response):
         POOLS["transfer"].append(made["id"])
     if response.status_code == 202 and case.operation.label == "POST /v1/reports/journal":
         POOLS["journal"].append(made["id"])
+    elif response.status_code == 202 and isinstance(made, dict) and str(made.get("id")).startswith("job_"):
+        POOLS["job"].append(made["id"])
     if isinstance(made, dict):
         SEEN.update(made[field] for field in ("id", "member") if isinstance(made.get(field), str))
 
