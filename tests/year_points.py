@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 KNOWN = {kind: set(names.split()) for kind, names in {
     "programme": "name language zone stores regions unknown_stores excluded_categories wallet transfer exchange earn multiplier bonus tiers aliases holds pending returns renumbering_sources",
-    "wallet": "id decimals rounding stacking earn_on_tax expiry values grace_days caps", "caps": "purchase member", "member": "per points", "min_spend": "currency amount",
+    "wallet": "id decimals rounding stacking earn_on_tax expiry values grace_days caps redemption", "caps": "purchase member", "member": "per points", "min_spend": "currency amount",
     "earn": "id priority currency points when text", "multiplier": "id priority factor group when text", "bonus": "id points per_unit when text",
     "when": "categories skus brands stores channels tiers weekdays customer_groups not_customer_groups from until min_spend min_quantity"}.items()}
 ROUND = {"floor": math.floor, "half_up": lambda exact: math.floor(exact + Fraction(1, 2)), "half_even": round}

@@ -27,12 +27,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn begin(&self, of: u64) {
+    /// Begins anew, of so many.
+    pub fn begin(&self, of: u64) {
         self.done.store(0, Ordering::Relaxed);
         self.of.store(of, Ordering::Relaxed);
     }
 
-    fn add(&self, records: u64) {
+    /// So many more are done.
+    pub fn add(&self, records: u64) {
         self.done.fetch_add(records, Ordering::Relaxed);
     }
 }

@@ -10,7 +10,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, RefOr, Ref};
 
-use crate::handlers::{self, Call, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, batches, exceptions, members, programme, purchases, reports, spending};
 use crate::problem::Answer;
 use crate::{routes, stream};
 
@@ -22,7 +22,7 @@ use crate::{routes, stream};
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
-        reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, exceptions::all, exceptions::close, healthz, readyz,
+        reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, exceptions::all, exceptions::close, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
 )]
@@ -50,7 +50,7 @@ fn refusals(id: &str) -> &'static [&'static str] {
         "closeException" => &["400", "404", "415", "422"],
         "rollForward" | "liability" => &["422"],
         "closeDays" | "ifrs15" | "journal" => &["400", "415", "422"],
-        "simulate" => &["400", "413", "415", "422"],
+        "batch" | "simulate" => &["400", "413", "415", "422"],
         "events" | "statement" => &["404", "422"],
         "programme" | "programmeVersions" => &["503"],
         "programmeVersion" => &["404"],

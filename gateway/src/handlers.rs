@@ -1,5 +1,6 @@
 //! What all operations share: the request as read, its key, its deadline, how it ends.
 
+pub(crate) mod batches;
 pub(crate) mod bench;
 pub(crate) mod exceptions;
 pub(crate) mod members;
@@ -220,6 +221,7 @@ pub(crate) fn method_not_allowed(request_id: &str, allow: &'static str) -> Answe
     answer
 }
 
-pub(crate) fn wrong_type(request_id: &str) -> Answer {
-    problem(request_id, &Said::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "send the body as application/json"))
+pub(crate) fn wrong_type(request_id: &str, batch: bool) -> Answer {
+    let text = if batch { "send the lines as application/x-ndjson" } else { "send the body as application/json" };
+    problem(request_id, &Said::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", text))
 }

@@ -1,6 +1,8 @@
-//! What takes longer than a request: one at a time, on a thread of its own that gives way to those who wait for an answer.
+//! What takes longer than a request: one report and one batch at a time, each on a thread of its own, so that a till's batch does
+//! not wait for a year's journal.
 //!
-//! Jobs live as long as the process: none of them changes anything, so one that is lost is asked for again.
+//! Jobs live as long as the process. One that is lost is asked for again: it changes nothing, or is a batch, of which what was
+//! done is then a repeat.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -12,20 +14,29 @@ use tokio::sync::Semaphore;
 
 /// Jobs that are remembered; beyond it the oldest that have ended go.
 const KEPT: usize = 100;
-/// Of those, jobs that may wait or run.
+/// Of those, jobs of each kind that may wait or run.
 const WAITING: usize = 16;
-/// Of those that have ended, journals that are kept: they are large.
-const JOURNALS: usize = 3;
+/// Bytes of lines that are kept for those that have ended, but for the newest.
+const LINES: usize = 512 << 20;
+
+/// What waits for its own kind only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Report,
+    Batch,
+}
 
 /// What came of a job.
 pub(crate) enum Made {
     Json(serde_json::Value),
-    Csv(bytes::Bytes),
+    /// Lines, and their type.
+    Lines(bytes::Bytes, &'static str),
 }
 
 /// A job.
 pub(crate) struct Job {
     number: u64,
+    kind: Kind,
     pub(crate) progress: Progress,
     running: std::sync::atomic::AtomicBool,
     pub(crate) outcome: OnceLock<Result<Made, String>>,
@@ -35,27 +46,28 @@ pub(crate) struct Job {
 #[derive(Clone)]
 pub struct Jobs {
     known: Arc<Mutex<VecDeque<Arc<Job>>>>,
-    one: Arc<Semaphore>,
+    report: Arc<Semaphore>,
+    batch: Arc<Semaphore>,
 }
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { known: Arc::default(), one: Arc::new(Semaphore::new(1)) }
+        Self { known: Arc::default(), report: Arc::new(Semaphore::new(1)), batch: Arc::new(Semaphore::new(1)) }
     }
 }
 
 impl Jobs {
-    /// Begins one as soon as the one before has ended. `None`: too many wait.
-    pub(crate) fn begin<F>(&self, work: impl FnOnce(Arc<Job>) -> F + Send + 'static) -> Option<Arc<Job>>
+    /// Begins one as soon as the one of its kind before it has ended. `None`: too many wait.
+    pub(crate) fn begin<F>(&self, kind: Kind, work: impl FnOnce(Arc<Job>) -> F + Send + 'static) -> Option<Arc<Job>>
     where
         F: Future<Output = Result<Made, String>>,
     {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.iter().filter(|job| job.outcome.get().is_none()).count() >= WAITING {
+        if known.iter().filter(|job| job.kind == kind && job.outcome.get().is_none()).count() >= WAITING {
             return None;
         }
-        while known.iter().filter(|job| matches!(job.outcome.get(), Some(Ok(Made::Csv(_))))).count() >= JOURNALS {
-            let oldest = known.iter().position(|job| matches!(job.outcome.get(), Some(Ok(Made::Csv(_)))))?;
+        while known.iter().map(|job| job.lines()).sum::<usize>() > LINES {
+            let oldest = known.iter().position(|job| job.lines() > 0)?;
             known.remove(oldest);
         }
         while known.len() >= KEPT {
@@ -63,13 +75,13 @@ impl Jobs {
             known.remove(ended);
         }
         let number = known.back().map_or(1, |job| job.number + 1);
-        let job = Arc::new(Job { number, progress: Progress::default(), running: false.into(), outcome: OnceLock::new() });
+        let job = Arc::new(Job { number, kind, progress: Progress::default(), running: false.into(), outcome: OnceLock::new() });
         known.push_back(job.clone());
         drop(known);
-        let (one, mine) = (self.one.clone(), job.clone());
+        let (turn, mine) = (if kind == Kind::Batch { self.batch.clone() } else { self.report.clone() }, job.clone());
         let handle = tokio::runtime::Handle::current();
         tokio::spawn(async move {
-            let Ok(_turn) = one.acquire_owned().await else { return };
+            let Ok(_turn) = turn.acquire_owned().await else { return };
             let on_thread = mine.clone();
             let thread = tokio::task::spawn_blocking(move || {
                 on_thread.running.store(true, Ordering::Relaxed);
@@ -89,12 +101,17 @@ impl Jobs {
 }
 
 impl Job {
+    /// Bytes of its lines.
+    fn lines(&self) -> usize {
+        if let Some(Ok(Made::Lines(text, _))) = self.outcome.get() { text.len() } else { 0 }
+    }
+
     pub(crate) fn shown(&self) -> JobShown {
         let (state, reason, result) = match self.outcome.get() {
             None if self.running.load(Ordering::Relaxed) => ("running", None, None),
             None => ("waiting", None, None),
             Some(Ok(Made::Json(value))) => ("done", None, Some(value.clone())),
-            Some(Ok(Made::Csv(_))) => ("done", None, None),
+            Some(Ok(Made::Lines(..))) => ("done", None, None),
             Some(Err(reason)) => ("failed", Some(reason.clone()), None),
         };
         let (done, of) = (self.progress.done.load(Ordering::Relaxed), self.progress.of.load(Ordering::Relaxed));

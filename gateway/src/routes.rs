@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, bench, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, batches, bench, exceptions, members, programme, purchases, reports, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -29,12 +29,13 @@ pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
         .boxed()
 }
 
-async fn route(method: &Method, path: &str, call: &Call) -> Answer {
+pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let [get, post, put, delete, patch] = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH].map(|of| *method == of);
     let id = call.request_id.as_str();
-    if (post || put || patch) && !call.body.is_empty() && !is_json(&call.headers) {
-        return handlers::wrong_type(id);
+    let batch = path == "/v1/batches";
+    if (post || put || patch) && !call.body.is_empty() && !is(&call.headers, if batch { "application/x-ndjson" } else { "application/json" }) {
+        return handlers::wrong_type(id, batch);
     }
     let outcome = match parts.as_slice() {
         ["healthz"] if get => return health(call, "ok"),
@@ -62,6 +63,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "purchases", purchase, "deliveries"] if post => purchases::deliver(call, purchase).await,
         ["v1", "quotes"] if post => purchases::quote(call).await,
         ["v1", "returns"] if post => purchases::give_back(call).await,
+        ["v1", "batches"] if post => batches::batch(call).await,
         ["v1", "claims"] if post => purchases::claim(call).await,
         ["v1", "exceptions"] if get => exceptions::all(call).await,
         ["v1", "exceptions", exception, "close"] if post => exceptions::close(call, exception).await,
@@ -100,7 +102,7 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "exceptions"]
         | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "holds" | "redemptions" | "transfers" | "simulations"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "holds" | "redemptions" | "transfers" | "simulations"]
         | ["v1", "reports", "ifrs15" | "journal"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
@@ -117,9 +119,9 @@ async fn route(method: &Method, path: &str, call: &Call) -> Answer {
     handlers::finish(id, outcome)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is(headers: &HeaderMap, wanted: &str) -> bool {
     let value = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
 fn health(call: &Call, status: &'static str) -> Answer {

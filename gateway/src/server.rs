@@ -157,8 +157,8 @@ where
     if !head.uri.path().starts_with('/') {
         return refuse(StatusCode::BAD_REQUEST, "malformed", "the request names no path; begin it with a slash");
     }
-    // A programme of ten thousand rules is longer than any basket.
-    let with_programme = ["/v1/programme", "/v1/simulations"].iter().any(|path| head.uri.path().starts_with(path));
+    // A programme of ten thousand rules is longer than any basket, and so is a day of them.
+    let with_programme = ["/v1/programme", "/v1/simulations", "/v1/batches"].iter().any(|path| head.uri.path().starts_with(path));
     let most = if with_programme { tessera_actors::history::LONGEST } else { limits.body };
     let collected = tokio::time::timeout(limits.patience, Limited::new(body, most).collect()).await;
     let bytes = match collected {

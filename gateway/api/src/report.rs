@@ -425,3 +425,18 @@ pub fn exception(number: u64, one: &Exception) -> ExceptionShown {
         note: closed.map(|(.., note)| note.to_string()),
     }
 }
+
+/// One write of a batch.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchLine {
+    /// Where it would be posted to.
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "/v1/purchases")]
+    pub path: Text,
+    /// The header that it would have.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    pub idempotency_key: Option<Text>,
+    /// As it would be posted.
+    #[schema(value_type = Object)]
+    pub body: serde_json::Value,
+}

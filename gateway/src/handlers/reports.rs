@@ -11,7 +11,7 @@ use tessera_domain::time::Day;
 use tessera_domain::{Code, Rejection};
 
 use super::{Call, Stop, no_programme};
-use crate::jobs::{Job, Made};
+use crate::jobs::{Job, Kind, Made};
 use crate::problem::{Answer, Said, json, problem};
 
 /// Days of one report, at most.
@@ -55,7 +55,7 @@ pub(crate) async fn roll_forward(call: &Call) -> Result<Answer, Stop> {
     let book = call.surface.finance.roll_forward(call.deadline).await.map_err(Miss::Failure)?;
     let rows: Vec<_> = wallets.iter().flat_map(|wallet| book.rows(*wallet, from, to)).collect();
     let days: Vec<DayShown<'_>> = rows.iter().map(|row| DayShown::of(programme, row)).collect();
-    Ok(if csv { text_csv(report::roll_forward_csv(&days).into()) } else { json(StatusCode::OK, &RollForwardShown { days }) })
+    Ok(if csv { lines(report::roll_forward_csv(&days).into(), CSV) } else { json(StatusCode::OK, &RollForwardShown { days }) })
 }
 
 /// What is owed to members at the end of a day.
@@ -110,7 +110,7 @@ pub(crate) async fn ifrs15(call: &Call) -> Result<Answer, Stop> {
     let asked: Days = call.read()?;
     let (from, to) = span(&asked.from, &asked.to)?;
     let (finance, programme) = (call.surface.finance.clone(), call.programmes().current().ok_or_else(no_programme)?.clone());
-    begun(call, call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(Kind::Report, move |job| async move {
         let found = finance.cohorts(&[from.plus(-1), to], &job.progress).await?;
         let [before, after] = <[_; 2]>::try_from(found).map_err(|_| "two days were asked for")?;
         let shown = report::ifrs15(&programme, &before, &after, to);
@@ -125,14 +125,14 @@ pub(crate) async fn journal(call: &Call) -> Result<Answer, Stop> {
     let asked: Days = call.read()?;
     let (from, to) = span(&asked.from, &asked.to)?;
     let (finance, programme) = (call.surface.finance.clone(), call.programmes().current().ok_or_else(no_programme)?.clone());
-    begun(call, call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(Kind::Report, move |job| async move {
         let mut text = report::JOURNAL_HEAD.to_owned();
         let write = |fed: &tessera_actors::feed::Fed, posting: &_, accounting| {
             text.push_str(&report::journal_line(&programme, fed.member, fed.seq, posting, accounting));
             if text.len() > MOST_BYTES { Err("these days have more than 256 MiB; ask for fewer".to_owned()) } else { Ok(()) }
         };
         finance.journal(from, to, &job.progress, write).await?;
-        Ok(Made::Csv(text.into()))
+        Ok(Made::Lines(text.into(), CSV))
     }))
 }
 
@@ -159,7 +159,7 @@ pub(crate) async fn simulate(call: &Call) -> Result<Answer, Stop> {
     });
     let draft = compiled.await??;
     let finance = call.surface.finance.clone();
-    begun(call, call.surface.jobs.begin(move |job| async move {
+    begun(call, call.surface.jobs.begin(Kind::Report, move |job| async move {
         let totals = finance.simulate(&draft, from, to, &job.progress).await?;
         serde_json::to_value(report::simulated(&draft, &totals)).map(Made::Json).map_err(|e| e.to_string())
     }))
@@ -181,13 +181,13 @@ pub(crate) fn job(call: &Call, id: &str) -> Result<Answer, Stop> {
     Ok(json(StatusCode::OK, &find(call, id)?.shown()))
 }
 
-/// What came of a journal, as CSV.
+/// What came of a journal, as CSV; of a batch, a line of JSON for each of its own.
 #[utoipa::path(get, path = "/v1/jobs/{job}/result", tag = "reports", operation_id = "jobResult",
     params(("job" = String, Path, description = "The job's id")),
-    responses((status = 200, description = "The lines", body = String, content_type = "text/csv")))]
+    responses((status = 200, description = "The lines", content((String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(crate) fn job_result(call: &Call, id: &str) -> Result<Answer, Stop> {
     match find(call, id)?.outcome.get() {
-        Some(Ok(Made::Csv(text))) => Ok(text_csv(text.clone())),
+        Some(Ok(Made::Lines(text, kind))) => Ok(lines(text.clone(), kind)),
         _ => Err(Rejection::new(Code::JobWithoutLines, "", "this job has no lines: it runs still, has failed, or its result stands in the job itself").into()),
     }
 }
@@ -196,8 +196,10 @@ fn find(call: &Call, id: &str) -> Result<std::sync::Arc<Job>, Rejection> {
     call.surface.jobs.find(id).ok_or_else(|| Rejection::new(Code::UnknownJob, "", "there is no such job; jobs are forgotten when the node stops: ask again"))
 }
 
-fn text_csv(text: Bytes) -> Answer {
+const CSV: &str = "text/csv; charset=utf-8";
+
+fn lines(text: Bytes, kind: &'static str) -> Answer {
     let mut answer = Answer::new(text);
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
