@@ -51,6 +51,7 @@ KNOWN = {
     "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": "$clash", "422": {"path": ["$member", "card:" + "x" * 65]}},
     "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
     "POST /v1/claims": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},
+    "GET /v1/jobs/{}": {"2xx": {"path": ["$job"]}},
     "GET /v1/jobs/{}/result": {"2xx": {"path": ["$journal"]}, "409": {"path": ["$job"]}},
     "POST /v1/batches": {"2xx": {"body": {"path": "/v1/purchases", "body": BASKET}}, "413": {"body": {"path": "/v1/purchases", "body": {"padding": "x" * (9 << 20)}}},
                          "400": {"body": {"path": "/v1/programme", "body": {}}}},
@@ -75,6 +76,8 @@ KNOWN = {
     "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/transfers": {"2xx": {"body": {**SENT, "points": 2}}, "404": {"body": {**SENT, "member": "mem_nobody", "points": 2}}, "409": {"body": {**SENT, "points": 10**12}}},
+    "POST /v1/allowances": {"2xx": {"body": {"member": "$who", "store": "367", "till": "4", "points": 1}}, "404": {"body": {"member": "mem_nobody", "store": "1", "till": "1", "points": 1}},
+                            "409": {"body": {"member": "$poor", "store": "1", "till": "1", "points": 1}}},
     "POST /v1/redemptions": {"2xx": POINT, "404": NOBODY, "409": POOR},
     "POST /v1/redemptions/{}/reverse": {"2xx": {"path": ["$to_reverse"], "body": {}}, "409": {"path": ["$used_to_reverse"], "body": {}}},
 }

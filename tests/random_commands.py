@@ -127,6 +127,18 @@ class Run:
             raise RuntimeError(f"{method} {path} {json.dumps(body)} is answered {answer.status} {text}")
         return answer.status, flat(json.loads(text)), text, answer.getheader("idempotent-replayed") == "true"
 
+    def elapsed(self, member, before):
+        """Takes in what the node's reminders have posted meanwhile: nobody asked, so nobody was answered."""
+        newer, cursor = [], ""
+        while cursor is not None and (not newer or newer[-1]["seq"] > member.seq + 1):
+            page = self.send("GET", f"/v1/members/{member.id}/statement?limit=50{cursor}")[1]
+            newer, cursor = newer + page["entries"], "&cursor=" + page["next"] if "next" in page else None
+        for entry in reversed([entry for entry in newer if member.seq < entry["seq"] < before]):
+            self.counts["elapsed"] += 1
+            self.check(entry["type"] == "elapsed" and entry["seq"] == member.seq + 1, "a record that nobody asked for", member, entry)
+            self.check(all(entry["wallet"][f] - member.wallet[f] == entry["change"][f] for f in FIGURES), "the change is not the difference", member, member.wallet, entry)
+            member.seq, member.wallet, member.entries[entry["seq"]] = entry["seq"], entry["wallet"], entry
+
     def do(self, member, method, path, body=None, refusals=(), then=None, key=""):
         """Sends a command and holds what must hold of every answer; `then` tells the model. None: it was refused, as it may be."""
         request = (method, path, body, self.fresh() if key == "" else key)
@@ -135,6 +147,8 @@ class Run:
             self.check(made["code"] in refusals, "refused", member, made, request)
             return None
         self.counts[made["type"]] += 1
+        if made["seq"] > member.seq + 1:
+            self.elapsed(member, made["seq"])
         self.check(not replayed and made["seq"] == member.seq + 1 and made["member"] == member.id, "a new request is a new record", member, made, request)
         self.check(all(made["wallet"][f] - member.wallet[f] == made["change"][f] for f in FIGURES), "the change is not the difference", member, member.wallet, made, request)
         self.check(stands(made["wallet"]), "figures that cannot stand", member, made, request)
@@ -336,6 +350,7 @@ class Run:
         self.members[-1].entries[1], self.members[-1].done = made, [(request, text)]
 
     def statement(self, member):
+        self.elapsed(member, float("inf"))
         entries, path, cursor = [], f"/v1/members/{member.id}/statement?limit={self.rng.choice([1, 7, 50, 200])}", ""
         while cursor is not None:
             page = self.send("GET", path + cursor)[1]

@@ -213,6 +213,9 @@ impl Receipts {
         for Fed { member, seq, record, .. } in fed {
             if let Body::Purchased(sale) = &record.body {
                 let bearer = Bearer { at: record.at, member: *member, seq: *seq };
+                if !sale.refused.is_empty() {
+                    self.open(Why::AllowanceExceeded, *member, *seq).await?;
+                }
                 for (book, fingerprint) in places(&sale.keys) {
                     seen.entry(book).or_default().push((fingerprint, bearer));
                 }

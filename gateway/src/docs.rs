@@ -10,7 +10,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, RefOr, Ref};
 
-use crate::handlers::{self, Call, batches, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, allowances, batches, exceptions, members, programme, purchases, reports, spending};
 use crate::problem::Answer;
 use crate::{routes, stream};
 
@@ -20,7 +20,7 @@ use crate::{routes, stream};
     paths(
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
         members::remove_alias, members::adjust, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
-        purchases::void, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
+        purchases::void, allowances::allow, allowances::keys, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
         reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, exceptions::all, exceptions::close, healthz, readyz,
     ),
@@ -41,7 +41,7 @@ fn readyz() {}
 /// Which refusals an operation may answer with; each is a problem.
 fn refusals(id: &str) -> &'static [&'static str] {
     match id {
-        "healthz" | "readyz" => &[],
+        "healthz" | "readyz" | "allowanceKeys" => &[],
         "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" | "getTransfer" => &["404"],
         "job" => &["404"],
         "jobResult" => &["404", "409"],

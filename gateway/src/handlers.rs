@@ -1,5 +1,6 @@
 //! What all operations share: the request as read, its key, its deadline, how it ends.
 
+pub(crate) mod allowances;
 pub(crate) mod batches;
 pub(crate) mod bench;
 pub(crate) mod exceptions;

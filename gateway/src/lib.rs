@@ -7,6 +7,7 @@
 //! | [`handlers`] | one function per operation: read, command, render; its part of the API document |
 //! | [`stream`] | server-sent events: history, then live, with a bound for slow readers |
 //! | `jobs` | what takes longer than a request |
+//! | `signer` | signs the tokens of allowances |
 //! | `metric_names` | what is counted |
 //! | [`docs`] | the OpenAPI document, its browser, the metrics |
 //! | [`problem`] | every answer that is not a success, as RFC 9457 |
@@ -20,6 +21,8 @@ mod metric_names;
 mod problem;
 mod routes;
 pub mod server;
+mod signer;
 mod stream;
 
+pub use signer::Signer;
 pub use server::{ServerLimits, Surface, serve};

@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, batches, bench, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, allowances, batches, bench, exceptions, members, programme, purchases, reports, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -72,6 +72,8 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "holds", hold] if get => spending::get(call, hold).await,
         ["v1", "holds", hold, "confirm"] if post => spending::confirm(call, hold).await,
         ["v1", "holds", hold, "cancel"] if post => spending::cancel(call, hold).await,
+        ["v1", "allowances"] if post => allowances::allow(call).await,
+        ["v1", "allowances", "keys"] if get => return allowances::keys(call),
         ["v1", "redemptions"] if post => spending::redeem(call).await,
         ["v1", "redemptions", redemption] if get => spending::get_redemption(call, redemption).await,
         ["v1", "redemptions", redemption, "reverse"] if post => spending::reverse(call, redemption).await,
@@ -100,9 +102,10 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "programme", "versions", ..]
         | ["v1", "jobs", ..]
         | ["v1", "exceptions"]
+        | ["v1", "allowances", "keys"]
         | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "holds" | "redemptions" | "transfers" | "simulations"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "allowances" | "holds" | "redemptions" | "transfers" | "simulations"]
         | ["v1", "reports", "ifrs15" | "journal"]
         | ["v1", "members", _, "adjustments" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]

@@ -20,6 +20,7 @@ use crate::jobs::Jobs;
 use crate::metric_names;
 use crate::problem::{Said, problem};
 use crate::routes::routes;
+use crate::signer::Signer;
 use crate::stream::{Chunks, Live};
 
 /// Bounds of the listener.
@@ -49,6 +50,8 @@ pub struct Surface {
     pub finance: Finance,
     pub receipts: Receipts,
     pub jobs: Jobs,
+    /// Signs allowances.
+    pub signer: Option<Arc<Signer>>,
     /// For benchmarks: `/bench/…` does all that a request meets but the member, and answers fixed bytes.
     pub ceiling: bool,
     /// What `/metrics` shows.

@@ -9,18 +9,18 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use smallvec::SmallVec;
 use tessera_domain::Text;
-use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
 use tessera_domain::ids::{GoalKey, LotId, MemberId};
 use tessera_domain::receipts::{self, Bearer, BookRecord, Why};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
-use tessera_domain::member::{Holding, Member};
+use tessera_domain::member::{Allowance, Holding, Member};
 use tessera_domain::number::{Currency, Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found, Profile};
 use tessera_domain::record::{
-    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::tier::{Grant, Tier};
 use tessera_domain::time::Day;
@@ -57,13 +57,15 @@ frozen_struct!(Keys { natural, transaction, content });
 frozen_struct!(ReturnOf { sale, line });
 frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, discount, tax, voided, returns });
 frozen_struct!(HeadDiscount { amount, lines });
-frozen_struct!(Tender { kind, amount, wallet, hold, lines });
+frozen_struct!(Allowed { allowance, counter });
+frozen_struct!(Offline { used, at });
+frozen_struct!(Tender { kind, amount, wallet, hold, offline, lines });
 frozen_struct!(Basket {
     source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders, ext,
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, notices,
+    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, refused, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
@@ -83,7 +85,7 @@ frozen_enum!(LineKind {
 frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
 frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
 frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet } });
-frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {}, 2 => ReturnDoesNotFit {} });
+frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {}, 2 => ReturnDoesNotFit {}, 3 => AllowanceExceeded {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
 frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
 frozen_enum!(TierWhy { 0 => Reached {}, 1 => PeriodEnded {}, 2 => Withdrawn {} });
@@ -94,7 +96,7 @@ frozen_enum!(Body {
     3 => HoldPlaced { wallet, points, currency, value, expires_at, asked, ttl_ms },
     4 => HoldConfirmed { wallet, hold, points, asked },
     5 => HoldCancelled { hold },
-    6 => Redeemed { wallet, points, currency, value, asked },
+    6 => Redeemed { wallet, points, currency, value, asked, offline },
     7 => Adjusted { wallet, points, reason, allow_debt, write_off },
     8 => Returned { 0: returned },
     9 => BlindReturned { basket, keys, taken },
@@ -110,6 +112,7 @@ frozen_enum!(Body {
     19 => Took { from, gift, wallet, points },
     20 => TakeRefused { from, gift, wallet },
     21 => GiftSettled { gift, taken },
+    22 => Allowed { wallet, store, till, points, not_after, ttl_ms },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -127,6 +130,7 @@ frozen_enum!(Event {
     13 => RewardTaken { goal, lot, times },
     14 => TierNoticed { period, to, at },
     15 => ReturnLapsed { seq },
+    16 => AllowanceUsed { allowance, counter, points },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -158,6 +162,7 @@ frozen_enum!(Movement {
     27 => GivenBack { lot, points, activated_at, expires_at },
     28 => GivenClaimed { lot, points },
     29 => Gifted { lot, points, activated_at, expires_at },
+    30 => Overdrawn { lot, points, activated_at, expires_at },
 });
 
 // The history of a programme.
@@ -172,6 +177,7 @@ frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired, lapsed, given, gift });
 frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
+frozen_struct!(Allowance { seq, wallet, left, not_after, counters });
 frozen_struct!(Grant { goal, level, since, until, ended });
 frozen_struct!(Tier { level, history, metric, visits, grants, withdrawn, noticed, reviewed, enrolled });
 frozen_struct!(StepState { sum, days, runs });
@@ -190,7 +196,7 @@ impl Wire for MemberId {
 }
 frozen_struct!(Bearer { at, member, seq });
 frozen_struct!(BookRecord { receipts, second, taken_back });
-frozen_enum!(Why { 1 => ReceiptUsed {}, 2 => ReturnWithoutSale {} });
+frozen_enum!(Why { 1 => ReceiptUsed {}, 2 => ReturnWithoutSale {}, 3 => AllowanceExceeded {} });
 frozen_enum!(receipts::Change { 1 => Open { why, member, seq, at }, 2 => Close { number, at, author, note } });
 
 /// Days up to `through` are closed to a shard's records from `offset` on.
@@ -234,6 +240,7 @@ impl Wire for Member {
         self.reversed.put(to)?;
         self.giving.put(to)?;
         self.ungiven.put(to)?;
+        self.allowances.put(to)?;
         self.waiting.put(to)?;
         self.awaited.put(to)?;
         self.goals.put(to)?;
@@ -273,6 +280,7 @@ impl Wire for Core {
             reversed: Vec::get(from)?,
             giving: Vec::get(from)?,
             ungiven: Vec::get(from)?,
+            allowances: Vec::get(from)?,
             waiting: Vec::get(from)?,
             awaited: Vec::get(from)?,
             goals: Vec::get(from)?,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use tessera_codec::{decode_core, decode_page, decode_record, decode_version, encode_core, encode_page, encode_record, encode_version};
-use tessera_domain::basket::{Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
 use tessera_domain::goals::Part;
@@ -19,7 +19,7 @@ use tessera_domain::member::Member;
 use tessera_domain::number::{Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
-    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::time::Day;
 use tessera_domain::versions::{self, Origin, Save, VersionRecord};
@@ -70,7 +70,7 @@ fn basket() -> Basket {
         prices_include_tax: true,
         lines,
         discounts: vec![HeadDiscount { amount: 10, lines: vec!["1".into()] }],
-        tenders: vec![Tender { kind: "points".into(), amount: 79, wallet: "stars".into(), hold: Some(6), lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, wallet: "".into(), hold: None, lines: Vec::new() }],
+        tenders: vec![Tender { kind: "points".into(), amount: 79, wallet: "stars".into(), hold: Some(6), offline: None, lines: vec!["1".into()] }, Tender { kind: "card".into(), amount: 300, wallet: "".into(), hold: None, offline: None, lines: Vec::new() }],
         ext: r#"{"campaign":"spring"}"#.into(),
     }
 }
@@ -107,7 +107,8 @@ fn sale() -> Sale {
         standing: Standing { metric: 1_055, until: Day(20_818) },
         exchanged: vec![back()],
         waited: vec![(4, back())],
-        notices: [Notice::TendersDiffer, Notice::UnknownStore, Notice::ReturnDoesNotFit].into_iter().collect(),
+        refused: smallvec![1],
+        notices: [Notice::TendersDiffer, Notice::UnknownStore, Notice::ReturnDoesNotFit, Notice::AllowanceExceeded].into_iter().collect(),
     }
 }
 
@@ -143,6 +144,7 @@ fn events() -> Vec<Event> {
         Movement::GivenBack { lot: lot(3, 0), points: 3, activated_at, expires_at },
         Movement::GivenClaimed { lot: lot(3, 0), points: 1 },
         Movement::Gifted { lot: lot(9, 4), points: 4, activated_at, expires_at },
+        Movement::Overdrawn { lot: lot(9, 1 << 15), points: 4, activated_at, expires_at },
         Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
@@ -156,6 +158,7 @@ fn events() -> Vec<Event> {
         Event::Visit { day: Day(20_600), store: 99, count: -1 },
         Event::TierReviewed { period: Day(20_454) },
         Event::ReturnLapsed { seq: 77 },
+        Event::AllowanceUsed { allowance: 7, counter: 2, points: 20 },
         Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
         Event::TierGranted { goal: GoalKey(6), level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGranted { goal: GoalKey(7), level: 1, since: AT, until: AT + 1_000_000 },
@@ -191,7 +194,9 @@ fn records() -> Vec<(&'static str, Record)> {
         ("hold_placed", Body::HoldPlaced { wallet: 1, points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000) }),
         ("hold_confirmed", Body::HoldConfirmed { wallet: 1, hold: 6, points: 20, asked: Some(20) }),
         ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
-        ("redeemed", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20) }),
+        ("redeemed", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: None }),
+        ("redeemed offline", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: Some(Offline { used: Allowed { allowance: 7, counter: 2 }, at: 1_700_000_000_000 }) }),
+        ("allowed", Body::Allowed { wallet: 1, store: "367".into(), till: "4".into(), points: 500, not_after: 1_700_000_000_000, ttl_ms: Some(3_600_000) }),
         ("adjusted", Body::Adjusted { wallet: 0, points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false }),
         ("returned", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Return, SaleName::Seq(5)), back: back() }))),
         ("voided", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Void, SaleName::Keys(keys())), back: back() }))),

@@ -81,8 +81,19 @@ pub struct Tender {
     pub wallet: Text,
     /// The hold that a points tender confirms, by the record that placed it.
     pub hold: Option<u64>,
+    /// What a till without a connection took it by.
+    pub offline: Option<Allowed>,
     /// Ids of the lines that it pays; empty = all sold lines.
     pub lines: Vec<Text>,
+}
+
+/// A use of an allowance (rule 14).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allowed {
+    /// The record that gave it; 0 = none of this member.
+    pub allowance: u64,
+    /// The till's own count of its uses: each is used once.
+    pub counter: u32,
 }
 
 impl Tender {

@@ -7,7 +7,7 @@ use crate::basket::Basket;
 use crate::ids::MemberId;
 use crate::keys::{KeyKind, Keys};
 use crate::number::{Currency, Decimal};
-use crate::record::{Alias, Asked};
+use crate::record::{Alias, Asked, Offline};
 use crate::time::Millis;
 
 /// A command and the key it came under.
@@ -26,7 +26,9 @@ pub enum Ask {
     PlaceHold { wallet: u8, asked: Asked, ttl_ms: Option<i64> },
     ConfirmHold { hold: u64, points: Option<i64> },
     CancelHold { hold: u64 },
-    Redeem { wallet: u8, asked: Asked },
+    Redeem { wallet: u8, asked: Asked, offline: Option<Offline> },
+    /// Lets a till take points without a connection.
+    Allow { wallet: u8, store: Text, till: Text, points: i64, ttl_ms: Option<i64> },
     Adjust { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Return(Box<Return>),
     /// Goods without a receipt: no sale is named.

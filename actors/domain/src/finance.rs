@@ -106,6 +106,7 @@ pub fn postings(record: &Record, programmes: &Programmes) -> Option<Vec<Posting>
             Movement::Received { points, .. } | Movement::Gifted { points, .. } | Movement::GivenBack { points, .. } => post(Column::Active, Kind::Transferred, points),
             // From a lot to debt, from free to held: the sum of the column stays.
             Movement::DebtRepaid { .. }
+            | Movement::Overdrawn { .. }
             | Movement::Held { .. }
             | Movement::Released { .. }
             | Movement::HoldEnded { .. }
@@ -134,6 +135,7 @@ fn document_day(record: &Record, programme: &Programme) -> Day {
         Body::Purchased(sale) => (sale.basket.business_date, sale.basket.occurred_at),
         Body::Returned(returned) => (returned.asked.keys.natural.as_ref().map(|key| key.business_date), returned.asked.occurred_at),
         Body::BlindReturned { basket, keys, .. } => (keys.natural.as_ref().map(|key| key.business_date), basket.occurred_at),
+        Body::Redeemed { offline: Some(offline), .. } => (None, offline.at),
         _ => (None, record.at),
     };
     date.unwrap_or_else(|| Day::at(at, &programme.zone))

@@ -12,11 +12,11 @@ pub struct MemberId(pub u128);
 pub struct LotId {
     /// Sequence number of the record.
     pub seq: u32,
-    /// Place among the lots of that record; rewards are counted from [`REWARDS`].
+    /// Place among the lots of that record; those of their own origin are counted from [`REWARDS`].
     pub n: u16,
 }
 
-/// First place of a reward's lot.
+/// First place of a lot that is its own origin: a reward, or what an allowance overdrew.
 pub const REWARDS: u16 = 1 << 15;
 
 impl LotId {
@@ -64,6 +64,8 @@ pub enum Kind {
     Reversal,
     /// A transfer.
     Transfer,
+    /// An allowance.
+    Allowance,
 }
 
 impl Kind {
@@ -77,6 +79,7 @@ impl Kind {
             Self::Delivery => "del_",
             Self::Reversal => "rev_",
             Self::Transfer => "trf_",
+            Self::Allowance => "alw_",
         }
     }
 }

@@ -71,6 +71,12 @@ pub fn gift(from: crate::ids::MemberId, seq: u64) -> u64 {
     fingerprint(&[b"gift", &from.0.to_le_bytes(), &seq.to_le_bytes()])
 }
 
+/// Fingerprint of a redemption by an allowance. Stored.
+#[must_use]
+pub fn allowed(used: crate::basket::Allowed) -> u64 {
+    fingerprint(&[b"allowed", &used.allowance.to_le_bytes(), &used.counter.to_le_bytes()])
+}
+
 /// xxh3-64 over the parts, each preceded by its length.
 #[must_use]
 pub fn fingerprint(parts: &[&[u8]]) -> u64 {

@@ -53,6 +53,8 @@ pub struct Member {
     pub giving: Vec<(u32, Millis)>,
     /// Gifts that the other member did not take.
     pub ungiven: Vec<u32>,
+    /// Allowances, also those that ended: their uses may still arrive.
+    pub allowances: Vec<Allowance>,
     /// Redemptions that were reversed.
     pub reversed: Vec<u32>,
     /// How far it has come with quests and achievements.
@@ -60,6 +62,31 @@ pub struct Member {
     pub profile: Profile,
     /// Last look for what can be let go of.
     pub tidied_at: Millis,
+}
+
+/// What a till may take without a connection (rule 14).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allowance {
+    /// The record that gave it.
+    pub seq: u32,
+    pub wallet: u8,
+    /// Points that are left of it.
+    pub left: i64,
+    pub not_after: Millis,
+    /// Those that were used.
+    pub counters: Vec<u32>,
+}
+
+impl Allowance {
+    /// Folds a use of it in.
+    pub fn apply(&mut self, event: &Event) {
+        if let Event::AllowanceUsed { allowance, counter, points } = event
+            && *allowance == self.seq
+        {
+            self.left -= points;
+            self.counters.push(*counter);
+        }
+    }
 }
 
 /// How often old lots and periods are looked for.
@@ -265,6 +292,11 @@ impl Member {
                     self.ungiven.push(short(*gift));
                 }
             }
+            Body::Allowed { wallet, points, not_after, .. } => {
+                let seq = short(self.seq);
+                self.allowances.push(Allowance { seq, wallet: *wallet, left: *points, not_after: *not_after, counters: Vec::new() });
+            }
+            Body::Redeemed { offline: Some(offline), .. } => self.keys.insert(crate::keys::allowed(offline.used), self.seq, record.at),
             Body::Updated(change) => self.profile.apply(change),
             Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
         }
@@ -285,6 +317,7 @@ impl Member {
                     Some((_, _, used)) => *used += points,
                     None => self.room.push((*wallet, *period, *points)),
                 },
+                Event::AllowanceUsed { .. } => self.allowances.iter_mut().for_each(|known| known.apply(event)),
                 Event::ReturnLapsed { seq } => self.waits_no_more(short(*seq)),
                 _ => {}
             }
@@ -292,6 +325,7 @@ impl Member {
         if record.at - self.tidied_at >= TIDY_EVERY {
             self.tidied_at = record.at;
             self.wallets.iter_mut().for_each(|wallet| wallet.forget(record.at));
+            self.allowances.retain(|known| record.at < known.not_after + WAIT);
             goals::forget(&mut self.goals, record.at);
             let newest = self.room.iter().map(|(_, day, _)| *day).max().unwrap_or_default();
             self.room.retain(|(_, day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));

@@ -102,6 +102,8 @@ pub enum Why {
     ReceiptUsed,
     /// A return waited for its sale, which did not come in 90 days.
     ReturnWithoutSale,
+    /// A points tender went beyond its allowance: the goods were sold and no points taken for it.
+    AllowanceExceeded,
 }
 
 /// Something that staff must look at.

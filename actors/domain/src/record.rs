@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::Text;
-use crate::basket::Basket;
+use crate::basket::{Allowed, Basket};
 use crate::command::Return;
 use crate::earn::Award;
 use crate::ids::{GoalKey, LotId, MemberId};
@@ -41,7 +41,7 @@ pub enum Body {
     HoldPlaced { wallet: u8, points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
     HoldConfirmed { wallet: u8, hold: u64, points: i64, asked: Option<i64> },
     HoldCancelled { hold: u64 },
-    Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked },
+    Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked, offline: Option<Offline> },
     Adjusted { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Returned(Box<Returned>),
     /// Without a receipt: what today's base rules claim, and what of it was there.
@@ -64,6 +64,8 @@ pub enum Body {
     Updated(Box<Change>),
     /// A return whose sale has not come yet.
     ReturnWaits(Box<Return>),
+    /// What a till may take without a connection until an instant.
+    Allowed { wallet: u8, store: Text, till: Text, points: i64, not_after: Millis, ttl_ms: Option<i64> },
     /// Nobody asked: time has brought the events about.
     Elapsed,
 }
@@ -136,6 +138,13 @@ pub enum Asked {
     Money(Currency, i64),
 }
 
+/// By what a till without a connection redeemed, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offline {
+    pub used: Allowed,
+    pub at: Millis,
+}
+
 /// An alias: a kind and a hash of the value. The value itself is not kept, only its last characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Alias {
@@ -172,6 +181,8 @@ pub struct Sale {
     pub exchanged: Vec<Back>,
     /// Returns that waited for it: the record, and what came back.
     pub waited: Vec<(u64, Back)>,
+    /// Points tenders beyond their allowance, by place: nothing was taken for them.
+    pub refused: SmallVec<[u16; 0]>,
     pub notices: SmallVec<[Notice; 2]>,
 }
 
@@ -217,6 +228,8 @@ pub enum Notice {
     UnknownStore,
     /// A return that waited for it does not fit it, and waits on.
     ReturnDoesNotFit,
+    /// A points tender goes beyond its allowance and was not taken: the cashier, or staff, must look at it.
+    AllowanceExceeded,
 }
 
 /// A wallet's figures, in its smallest unit.
@@ -252,6 +265,8 @@ pub enum Event {
     TierChanged { from: u8, to: u8, at: Millis, why: TierWhy },
     /// The end of a period was looked at: reviews go on from this period.
     TierReviewed { period: Day },
+    /// An allowance was used.
+    AllowanceUsed { allowance: u32, counter: u32, points: i64 },
     /// A return waited for its sale in vain.
     ReturnLapsed { seq: u64 },
     /// The member was told of the tier that the end of a period will leave it, unless it does something.
@@ -305,6 +320,8 @@ pub enum Movement {
     Reinstated { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
     /// More was taken than there was.
     DebtRaised { points: i64 },
+    /// A new lot and as much debt: an allowance's promise was more than there is (rule 14).
+    Overdrawn { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
     /// A lot's points met debt.
     DebtRepaid { lot: LotId, points: i64 },
     /// A return undid what its sale had repaid.
@@ -381,6 +398,10 @@ impl Figures {
                 add(&mut self.available, points);
             }
             Movement::HeldSpent { points, .. } => add(&mut self.held, -points),
+            Movement::Overdrawn { points, .. } => {
+                add(&mut self.available, points);
+                add(&mut self.debt, points);
+            }
             Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => add(&mut self.debt, points),
             Movement::DebtRepaid { points, .. } => {
                 add(&mut self.available, -points);

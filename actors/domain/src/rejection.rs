@@ -69,6 +69,8 @@ codes! {
     UnknownSale = "unknown_sale", NotFound;
     /// No such hold.
     UnknownHold = "unknown_hold", NotFound;
+    /// No such allowance.
+    UnknownAllowance = "unknown_allowance", NotFound;
     /// No such redemption.
     UnknownRedemption = "unknown_redemption", NotFound;
     /// Another member holds this alias.
@@ -85,6 +87,10 @@ codes! {
     HoldCancelled = "hold_cancelled", Conflict;
     /// A reminder came, and nothing was due.
     NothingDue = "nothing_due", Conflict;
+    /// Too many allowances are open.
+    TooManyAllowances = "too_many_allowances", Conflict;
+    /// More is spent than the allowance says, or outside its time, or under a counter that was used.
+    AllowanceExceeded = "allowance_exceeded", Conflict;
     /// Too many holds are open.
     TooManyHolds = "too_many_holds", Conflict;
     /// The redemption was reversed before.

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::basket::Basket;
+use crate::basket::{Allowed, Basket};
 use crate::command::{Ask, BlindReturn, Command, Purchase, Return, SaleName};
 use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
 use crate::member::Member;
 use crate::programme::{Programme, Programmes};
-use crate::record::{Body, Figures, Record};
+use crate::record::{Body, Figures, Offline, Record};
 use crate::time::Millis;
 
 /// What is simulated: the versions before the period, then the draft.
@@ -156,7 +156,7 @@ impl Mirror {
         self.state.apply(record);
         self.numbers.insert(seq, self.state.seq);
         // What a later command may name.
-        if matches!(record.body, Body::Purchased(_) | Body::Returned(_) | Body::ReturnWaits(_) | Body::Gave { .. } | Body::HoldPlaced { .. } | Body::Redeemed { .. } | Body::HoldConfirmed { .. }) {
+        if matches!(record.body, Body::Purchased(_) | Body::Returned(_) | Body::ReturnWaits(_) | Body::Gave { .. } | Body::HoldPlaced { .. } | Body::Redeemed { .. } | Body::Allowed { .. } | Body::HoldConfirmed { .. }) {
             self.records.insert(self.state.seq, record.clone());
         }
     }
@@ -167,13 +167,16 @@ impl Mirror {
     }
 
     fn basket(&self, basket: &Arc<Basket>) -> Arc<Basket> {
-        let names = basket.tenders.iter().any(|tender| tender.hold.is_some()) || basket.lines.iter().any(|line| line.returns.is_some());
+        let names = basket.tenders.iter().any(|tender| tender.hold.is_some() || tender.offline.is_some()) || basket.lines.iter().any(|line| line.returns.is_some());
         if !names {
             return basket.clone();
         }
         let mut mine = Basket::clone(basket);
         for hold in mine.tenders.iter_mut().filter_map(|tender| tender.hold.as_mut()) {
             *hold = self.number(*hold);
+        }
+        for used in mine.tenders.iter_mut().filter_map(|tender| tender.offline.as_mut()) {
+            used.allowance = self.number(used.allowance);
         }
         for returns in mine.lines.iter_mut().filter_map(|line| line.returns.as_mut()) {
             returns.sale = self.number(returns.sale);
@@ -189,7 +192,11 @@ impl Mirror {
             Body::HoldPlaced { wallet, asked, ttl_ms, .. } => Ask::PlaceHold { wallet: *wallet, asked: *asked, ttl_ms: *ttl_ms },
             Body::HoldConfirmed { hold, asked, .. } => Ask::ConfirmHold { hold: self.number(*hold), points: *asked },
             Body::HoldCancelled { hold } => Ask::CancelHold { hold: self.number(*hold) },
-            Body::Redeemed { wallet, asked, .. } => Ask::Redeem { wallet: *wallet, asked: *asked },
+            Body::Redeemed { wallet, asked, offline, .. } => {
+                let mine = |offline: Offline| Offline { used: Allowed { allowance: self.number(offline.used.allowance), ..offline.used }, ..offline };
+                Ask::Redeem { wallet: *wallet, asked: *asked, offline: offline.map(mine) }
+            }
+            Body::Allowed { wallet, store, till, points, ttl_ms, .. } => Ask::Allow { wallet: *wallet, store: store.clone(), till: till.clone(), points: *points, ttl_ms: *ttl_ms },
             Body::Adjusted { wallet, points, reason, allow_debt, write_off } => {
                 Ask::Adjust { wallet: *wallet, points: *points, reason: reason.clone(), allow_debt: *allow_debt, write_off: *write_off }
             }

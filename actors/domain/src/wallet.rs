@@ -251,6 +251,7 @@ impl Wallet {
             }
             Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
             Movement::Noticed { until, .. } => self.noticed = self.noticed.max(until),
+            Movement::Overdrawn { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
             Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
     }

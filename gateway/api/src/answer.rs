@@ -136,10 +136,26 @@ pub struct Written<'a> {
     pub value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// When a hold ends by itself.
+    /// When a hold or an allowance ends by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
+    /// Of an allowance: for which store and till.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub till: Option<&'a str>,
+    /// Of an allowance: what the till keeps, a JWT under one of `/v1/allowances/keys`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Of a redemption that a till made without a connection: the allowance and its counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u32>,
+    /// Points tenders beyond their allowance, from 0: nothing was taken for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_tenders: Vec<u16>,
     /// What came back, by sale.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub returned: Vec<Returned<'a>>,
@@ -189,6 +205,7 @@ pub enum What {
     Confirmation,
     Cancellation,
     Redemption,
+    Allowance,
     Reversal,
     Adjustment,
     Transfer,

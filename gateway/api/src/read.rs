@@ -12,7 +12,7 @@ use tessera_domain::keys::{KeyKind, Keys, NaturalKey, TransactionId};
 use tessera_domain::number::{Currency, Decimal};
 use tessera_domain::profile::Change;
 use tessera_domain::programme::Programme;
-use tessera_domain::record::Asked;
+use tessera_domain::record::{Asked, Offline};
 use tessera_domain::time::{Day, Millis};
 use tessera_domain::{Code, Rejection};
 
@@ -348,11 +348,16 @@ impl Tender {
                 Some(hold.ok_or_else(unknown)?.seq)
             }
         };
+        let used = |offline: &crate::request::OfflineTender| allowed(&offline.allowance, offline.counter, member, &format!("/tenders/{place}/offline"));
+        let offline = self.offline.as_ref().map(used).transpose()?;
+        if offline.is_some() && (hold.is_some() || &*self.kind != "points") {
+            return Err(invalid(format!("/tenders/{place}/offline"), "only a tender of type points has one, and it names no hold"));
+        }
         let lines = ids(&self.lines, &format!("/tenders/{place}"))?;
         // The first wallet is meant when none is named: naming it says the same.
         let wallet = text(&self.wallet, 32, || format!("/tenders/{place}/wallet"))?;
-        let wallet = if programme.wallet_number(&wallet) == Some(0) && hold.is_none() { Text::default() } else { wallet };
-        Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, wallet, hold, lines })
+        let wallet = if programme.wallet_number(&wallet) == Some(0) && hold.is_none() && offline.is_none() { Text::default() } else { wallet };
+        Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, wallet, hold, offline, lines })
     }
 }
 
@@ -374,6 +379,34 @@ impl Redemption {
     pub fn asked(&self) -> Result<Asked, Rejection> {
         asked(self.points, self.amount, self.currency.as_ref())
     }
+}
+
+impl crate::request::NewAllowance {
+    /// The store and the till.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn place(&self) -> Result<(Text, Text), Rejection> {
+        let named = |value: &Text, field: &'static str| if value.is_empty() { Err(invalid(field, "say which: an allowance is for one till")) } else { text(value, 64, || field.to_owned()) };
+        Ok((named(&self.store, "/store")?, named(&self.till, "/till")?))
+    }
+}
+
+impl crate::request::OfflineRedemption {
+    /// By what it was taken, and when.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn read(&self, member: MemberId, programme: &Programme) -> Result<Offline, Rejection> {
+        let at = instant(&self.occurred_at, &programme.zone).map_err(|no| Rejection { field: "/offline/occurred_at".into(), ..no })?;
+        Ok(Offline { used: allowed(&self.allowance, self.counter, member, "/offline")?, at })
+    }
+}
+
+/// One of another member is none of this one: what was sold by it is still recorded.
+fn allowed(id: &str, counter: u32, member: MemberId, field: &str) -> Result<basket::Allowed, Rejection> {
+    let named = MadeId::parse(Kind::Allowance, id).ok_or_else(|| invalid(format!("{field}/allowance"), "not the id of an allowance: alw_ and 27 characters or more"))?;
+    Ok(basket::Allowed { allowance: if named.member == member { named.seq } else { 0 }, counter })
 }
 
 /// A wallet's place, by its id; the first's when it is empty.

@@ -416,6 +416,7 @@ pub fn exception(number: u64, one: &Exception) -> ExceptionShown {
         why: match one.why {
             Why::ReceiptUsed => "receipt_used",
             Why::ReturnWithoutSale => "return_without_sale",
+            Why::AllowanceExceeded => "allowance_exceeded",
         },
         member: one.member.to_string(),
         seq: one.seq,
@@ -431,10 +432,10 @@ pub fn exception(number: u64, one: &Exception) -> ExceptionShown {
 #[serde(deny_unknown_fields)]
 pub struct BatchLine {
     /// Where it would be posted to.
-    #[schema(value_type = String, min_length = 1, max_length = 200, example = "/v1/purchases")]
+    #[schema(value_type = String, max_length = 200, pattern = "^/v1/(purchases|returns|voids|claims|redemptions|allowances|holds|members)(/[0-9A-Za-z_:-]+)*$", example = "/v1/purchases")]
     pub path: Text,
     /// The header that it would have.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<String>, pattern = "^[ -~]{1,255}$")]
     pub idempotency_key: Option<Text>,
     /// As it would be posted.
     #[schema(value_type = Object)]

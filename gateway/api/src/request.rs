@@ -250,6 +250,9 @@ pub struct Tender {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^hold_[0-9a-z]{27,33}$")]
     pub hold: Option<Text>,
+    /// When a till took it without a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline: Option<OfflineTender>,
     /// Ids of the lines it pays; none: all sold lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, max_items = 1000)]
@@ -415,6 +418,54 @@ pub struct Redemption {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Z]{3}$")]
     pub currency: Option<Text>,
+    /// When a till took them without a connection; it is then a key of its own, and no Idempotency-Key is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline: Option<OfflineRedemption>,
+}
+
+/// By what a till took points without a connection, and when.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct OfflineRedemption {
+    #[schema(value_type = String, pattern = "^alw_[0-9a-z]{27,33}$")]
+    pub allowance: Text,
+    /// The till's own count of the allowance's uses: each is used once.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub counter: u32,
+    #[schema(value_type = String, max_length = 40, example = "2026-11-22T09:10:00-05:00")]
+    pub occurred_at: Text,
+}
+
+/// By what a till took a points tender without a connection; beyond the allowance the sale is recorded and the tender refused.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct OfflineTender {
+    #[schema(value_type = String, pattern = "^alw_[0-9a-z]{27,33}$")]
+    pub allowance: Text,
+    /// The till's own count of the allowance's uses: each is used once.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub counter: u32,
+}
+
+/// Lets a till take points of a member while it has no connection.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct NewAllowance {
+    pub member: Who,
+    /// Id of the wallet; the programme's first when absent.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String, max_length = 32, example = "points")]
+    pub wallet: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "367")]
+    pub store: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "4")]
+    pub till: Text,
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 5)]
+    pub points: i64,
+    /// 7 days when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 604_800)]
+    pub ttl_seconds: Option<i64>,
 }
 
 /// Gives points from one of a member's wallets to another, at the programme's rate; or, with a recipient, to another member.

@@ -89,7 +89,7 @@ fn purchase(rows: &[Row]) -> Purchase {
     let lines: Vec<Line> = rows.iter().enumerate().map(|(place, row)| line(place + 1, row)).collect();
     let total: i64 = lines.iter().map(|line| line.amount - line.discount).sum();
     let coupons: i64 = rows.iter().map(|row| row.coupon_disc_cents).sum();
-    let tender = |kind: &str, amount| Tender { kind: kind.into(), amount, wallet: Text::default(), hold: None, lines: Vec::new() };
+    let tender = |kind: &str, amount| Tender { kind: kind.into(), amount, wallet: Text::default(), hold: None, offline: None, lines: Vec::new() };
     let mut tenders = vec![tender("card", (total - coupons).max(0))];
     if coupons > 0 {
         tenders.insert(0, tender("coupon", coupons));

@@ -125,7 +125,7 @@ async fn run(store: Arc<dyn Store>, shards: u16) -> Result<Report, String> {
     let (stop, stopping) = watch::channel(false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts, jobs: Default::default(), ceiling: false, metrics: None, stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts, jobs: Default::default(), signer: None, ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
     let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
     let closing_by_finance = finance_closing(address, &ids).await?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tessera_actors::history::digest;
 use tessera_actors::reminders;
@@ -16,7 +17,7 @@ use tessera_domain::compile;
 use tessera_domain::programme::{Programme, Programmes};
 use tessera_domain::time::timestamp;
 use tessera_domain::versions::{History, Origin, Version};
-use tessera_gateway::{ServerLimits, Surface};
+use tessera_gateway::{ServerLimits, Signer, Surface};
 use tessera_storage::committer::Sabotage;
 use tessera_storage::{Cells, NodeId, Store, StoreError};
 use tessera_storage_embedded::{EmbeddedOptions, EmbeddedStore};
@@ -48,6 +49,7 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let metrics = recorder()?;
     let store = open(settings).await?;
     let cells = store.cells();
+    let signer = signer(cells.as_ref()).await?;
     let clock = clock(cells.as_ref(), settings).await.map_err(|e| e.to_string())?;
     let node = NodeId(format!("{:x}", system_now()));
     let ownership = Ownership::take_all(store.as_ref(), &node, store.shards()).await.map_err(|e| e.to_string())?;
@@ -68,7 +70,7 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     let address = listener.local_addr().map_err(|e| e.to_string())?;
     tracing::info!(%address, folder = %settings.folder.display(), now = %timestamp(clock.now()), shift_ms = clock.shift(), "serving");
     eprintln!("tessera is ready on http://{address}");
-    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts: receipts.clone(), jobs: Default::default(), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts: receipts.clone(), jobs: Default::default(), signer: Some(Arc::new(signer)), ceiling: bench_ceiling, metrics: Some(metrics), stop: stopping };
     tessera_gateway::serve(listener, surface, server_limits(settings)).await;
     reminders.abort();
     reading.abort();
@@ -79,6 +81,21 @@ async fn run(settings: &Settings, text: &str, bench_ceiling: bool) -> Result<(),
     store.close().await.map_err(|e| e.to_string())?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The key of this store, by which allowances are signed; made when it has none. Whoever can read the store can sign.
+async fn signer(cells: &dyn Cells) -> Result<Signer, String> {
+    let cell = Bytes::from_static(b"allowances/key");
+    let mut kept = cells.get(cell.clone()).await.map_err(|e| e.to_string())?;
+    if kept.is_none() {
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh).map_err(|e| format!("no random numbers for a key of allowances: {e}"))?;
+        let fresh = Bytes::copy_from_slice(&fresh);
+        let outcome = cells.compare_and_set(cell, None, Some(fresh.clone())).await.map_err(|e| e.to_string())?;
+        kept = if outcome.applied { Some(fresh) } else { outcome.before };
+    }
+    let secret: Option<[u8; 32]> = kept.and_then(|kept| kept[..].try_into().ok());
+    Ok(Signer::new(&secret.ok_or("the key of allowances is not of 32 bytes; restore it from a backup")?))
 }
 
 fn limits(settings: &Settings) -> Limits {

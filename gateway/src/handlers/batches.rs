@@ -15,7 +15,7 @@ use crate::routes;
 /// Lines of one batch, at most.
 const MOST: usize = 10_000;
 /// What a line may ask for.
-const PATHS: [&str; 7] = ["/v1/purchases", "/v1/returns", "/v1/voids", "/v1/claims", "/v1/redemptions", "/v1/holds", "/v1/members"];
+const PATHS: [&str; 8] = ["/v1/purchases", "/v1/returns", "/v1/voids", "/v1/claims", "/v1/redemptions", "/v1/allowances", "/v1/holds", "/v1/members"];
 
 /// One line as it was read.
 struct Line {
@@ -71,11 +71,15 @@ fn read(number: usize, text: &[u8]) -> Result<Line, Stop> {
     if !known || line.path.contains(['?', '#', ' ']) {
         return Err(at(format!("a line posts to one of {}", PATHS.join(", "))));
     }
+    if !line.body.is_object() {
+        return Err(at("body: an object is expected, as it would be posted".to_owned()));
+    }
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(key) = &line.idempotency_key {
-        let key = HeaderValue::from_str(key).map_err(|_| at("an idempotency_key has 1 to 255 visible characters".to_owned()))?;
-        headers.insert("idempotency-key", key);
+        let good = (1..=255).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let wrong = || at("an idempotency_key has 1 to 255 visible characters of ASCII".to_owned());
+        headers.insert("idempotency-key", Some(key).filter(|_| good).and_then(|key| HeaderValue::from_str(key).ok()).ok_or_else(wrong)?);
     }
     Ok(Line { path: line.path, headers, body: line.body.to_string().into() })
 }

@@ -64,15 +64,18 @@ pub(crate) async fn cancel(call: &Call, id: &str) -> Result<Answer, Stop> {
 
 /// Spends points at once.
 #[utoipa::path(post, path = "/v1/redemptions", tag = "spending", operation_id = "redeem", request_body = request::Redemption,
-    params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once; may be left out with offline, whose counter does the same", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Spent", body = answer::Written)))]
 pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
-    let header = call.required_key()?;
     let redemption: request::Redemption = call.read()?;
+    let header = if redemption.offline.is_some() { call.key()? } else { call.required_key()? };
     let asked = redemption.asked()?;
     let wallet = call.wallet(&redemption.wallet, "/wallet")?;
     let member = call.known(&redemption.member).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked }).await
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    let offline = redemption.offline.as_ref().map(|offline| offline.read(member, programme)).transpose()?;
+    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked, offline }).await
 }
 
 /// Gives points from one of a member's wallets to another, or to another member.

@@ -131,8 +131,8 @@ impl<'a> Draft<'a> {
         &self.events
     }
 
-    /// A new lot of this record that is a reward.
-    pub(super) fn new_reward(&mut self) -> LotId {
+    /// A new lot of this record that is an origin of its own: a reward, or what an allowance overdrew.
+    pub(super) fn apart_lot(&mut self) -> LotId {
         self.rewards += 1;
         LotId { seq: self.seq(), n: REWARDS + self.rewards - 1 }
     }
@@ -285,7 +285,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Up to so many points that had expired, of lots that were valid at an instant.
-    fn reinstate(&mut self, wallet: u8, points: i64, at: Millis) {
+    pub(super) fn reinstate(&mut self, wallet: u8, points: i64, at: Millis) {
         let mut left = points;
         for lot in self.wallet(wallet).expired_since(at) {
             let part = left.min(lot.expired);

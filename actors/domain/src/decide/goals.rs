@@ -88,7 +88,7 @@ fn reward(draft: &mut Draft<'_>, programme: &Programme, goal: &Goal, times: i64,
             let points = points.checked_mul(times).filter(|points| *points <= MAX_POINTS).ok_or_else(overflow)?;
             let rule = programme.wallet(wallet).expiry;
             let expires_at = rule.map_or(NEVER, |rule| expiry(occurred_at, rule.months, rule.round_up, &programme.zone)).max(draft.rolled(wallet, programme));
-            let lot = draft.new_reward();
+            let lot = draft.apart_lot();
             draft.emit(Event::Rewarded { goal: goal.key, wallet, lot, times, each });
             issue::active(draft, wallet, programme, points, lot, (draft.now, expires_at));
             draft.meet_debt(wallet);

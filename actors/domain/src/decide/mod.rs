@@ -1,6 +1,7 @@
 //! One file per command. Each fills a [`Draft`]: the state as it is, and the events so far.
 
 mod adjust;
+mod allowance;
 mod alias;
 mod clawback;
 mod deliver;
@@ -76,6 +77,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             }
             // A hold may be over by now, and is then taken again; a line that comes back names its sale.
             purchase.basket.tenders.iter().filter_map(|tender| tender.hold).filter(|seq| exists(*seq)).for_each(&mut add);
+            purchase.basket.tenders.iter().filter_map(|tender| tender.offline).map(|used| used.allowance).filter(|seq| exists(*seq)).for_each(&mut add);
             for fingerprint in purchase.keys.fingerprints(KeyKind::Purchase) {
                 member.awaited.iter().filter(|(of, _)| *of == fingerprint).for_each(|(_, seq)| add(u64::from(*seq)));
             }
@@ -103,6 +105,10 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             }
         }
         Ask::Deliver { sale: seq, .. } | Ask::Reverse { redemption: seq } | Ask::SettleGift { gift: seq, .. } if exists(*seq) => add(*seq),
+        Ask::Redeem { offline: Some(offline), .. } => {
+            member.keys.find(crate::keys::allowed(offline.used)).for_each(&mut add);
+            Some(offline.used.allowance).filter(|seq| exists(*seq)).into_iter().for_each(&mut add);
+        }
         Ask::Take(gift) => member.keys.find(crate::keys::gift(gift.from, gift.seq)).for_each(&mut add),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
         Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if exists(*hold) => add(*hold),
@@ -112,6 +118,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::ConfirmHold { .. }
         | Ask::CancelHold { .. }
         | Ask::Redeem { .. }
+        | Ask::Allow { .. }
         | Ask::Adjust { .. }
         | Ask::Transfer { .. }
         | Ask::Deliver { .. }
@@ -156,7 +163,9 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::PlaceHold { wallet, asked, ttl_ms } => hold::place(&mut draft, *wallet, *asked, *ttl_ms)?,
         Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
         Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
-        Ask::Redeem { wallet, asked } => redeem::redeem(&mut draft, *wallet, *asked)?,
+        Ask::Redeem { wallet, asked, offline: None } => redeem::redeem(&mut draft, *wallet, *asked)?,
+        Ask::Redeem { wallet, asked, offline: Some(offline) } => allowance::redeem(&mut draft, *wallet, *asked, offline, records)?,
+        Ask::Allow { wallet, store, till, points, ttl_ms } => allowance::allow(&mut draft, *wallet, (store, till), *points, *ttl_ms)?,
         Ask::Adjust { wallet, points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *wallet, *points, reason, *allow_debt, *write_off)?,
         Ask::Return(asked) => returns::give_back(&mut draft, asked, records)?,
         Ask::BlindReturn(asked) => returns::blind(&mut draft, asked)?,
@@ -217,6 +226,8 @@ mod tests;
 mod tests_conditions;
 #[cfg(test)]
 mod tests_goals;
+#[cfg(test)]
+mod tests_offline;
 #[cfg(test)]
 mod tests_properties;
 #[cfg(test)]

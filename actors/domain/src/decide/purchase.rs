@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Draft, hold, issue, returns};
+use super::{Draft, allowance, hold, issue, returns};
 use crate::basket::{Basket, Worth};
 use crate::command::Purchase;
 use crate::earn::{Facts, earn};
@@ -37,7 +37,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     let worth = basket.worth()?;
     // Returns first (rule 17), then tenders, then what is earned.
     let exchanged = returns::exchange(draft, basket, records)?;
-    let burned = tenders(draft, basket, records)?;
+    let (burned, refused) = tenders(draft, basket, records)?;
 
     let zone = programme.store_zone(&basket.store);
     let day = Day::at(basket.occurred_at, zone);
@@ -83,6 +83,9 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
     if programme.notice_unknown_stores && !programme.stores.contains_key(&basket.store) {
         notices.push(Notice::UnknownStore);
     }
+    if !refused.is_empty() {
+        notices.push(Notice::AllowanceExceeded);
+    }
     let mut sold = Box::new(Sale {
         basket: purchase.basket.clone(),
         keys: purchase.keys.clone(),
@@ -99,6 +102,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         standing: draft.standing(),
         exchanged,
         waited: Vec::new(),
+        refused,
         notices,
     });
     let (waited, all_fit) = returns::waited(draft, &sold, &worth, records);
@@ -127,12 +131,31 @@ pub(super) fn clock(now: Millis, programme: &Programme, store: &str, occurred_at
     Ok(())
 }
 
+/// Points and minor units, by wallet.
+type Burned = SmallVec<[(i64, i64); 1]>;
+
 /// Confirms holds and redeems, in the purchase's own commit and before it earns. Points burned and the
-/// minor units that they paid, by wallet.
-fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<SmallVec<[(i64, i64); 1]>, Rejection> {
-    let mut burned: SmallVec<[(i64, i64); 1]> = draft.numbers().map(|_| (0, 0)).collect();
+/// minor units that they paid, by wallet; and the places of those that go beyond their allowance.
+fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Result<(Burned, SmallVec<[u16; 0]>), Rejection> {
+    let mut refused = SmallVec::new();
+    let mut burned: Burned = draft.numbers().map(|_| (0, 0)).collect();
     for (place, tender) in basket.tenders.iter().enumerate().filter(|(_, tender)| tender.is_points() && tender.amount > 0) {
         let field = format!("/tenders/{place}");
+        let mut pays = |wallet: u8, points: i64| {
+            let (sum, paid) = &mut burned[usize::from(wallet)];
+            *sum = sum.saturating_add(points);
+            *paid = paid.saturating_add(tender.amount);
+        };
+        if let Some(used) = tender.offline {
+            let programme = draft.programme.clone();
+            let priced = |wallet: u8| programme.points(wallet, tender.amount, basket.currency);
+            let named = Some(&tender.wallet).filter(|id| !id.is_empty()).map(|id| programme.wallet_number(id).unwrap_or(u8::MAX));
+            match allowance::tender(draft, named, priced, used, basket, records) {
+                Some((wallet, points)) => pays(wallet, points),
+                None => refused.push(u16::try_from(place).unwrap_or(u16::MAX)),
+            }
+            continue;
+        }
         // A hold fixes the money value (rule 12), by the version that placed it, and says which wallet.
         let placed = tender.hold.and_then(|seq| records.iter().find(|(number, _)| *number == seq));
         let priced = placed.and_then(|(_, record)| draft.context.programmes.version(record.programme)).unwrap_or(&draft.programme);
@@ -147,11 +170,9 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
             Some(seq) => hold::confirm_for_tender(draft, wallet, seq, points, &field, records)?,
             None => draft.spend(wallet, points, basket.occurred_at, &format!("{field}/amount"))?,
         }
-        let (sum, paid) = &mut burned[usize::from(wallet)];
-        *sum = sum.saturating_add(points);
-        *paid = paid.saturating_add(tender.amount);
+        pays(wallet, points);
     }
-    Ok(burned)
+    Ok((burned, refused))
 }
 
 fn metric(draft: &mut Draft<'_>, programme: &Programme, basket: &Basket, worth: &Worth, (tier_period, day): (Day, Day), earned: &crate::earn::Earned) -> i64 {

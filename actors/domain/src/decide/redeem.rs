@@ -8,5 +8,5 @@ pub(super) fn redeem(draft: &mut Draft<'_>, wallet: u8, asked: Asked) -> Result<
     let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
     draft.spend(wallet, points, draft.now, "/points")?;
     draft.roll_expiry(wallet);
-    Ok(Body::Redeemed { wallet, points, currency, value, asked })
+    Ok(Body::Redeemed { wallet, points, currency, value, asked, offline: None })
 }

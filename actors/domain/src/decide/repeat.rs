@@ -45,6 +45,7 @@ fn names(command: &Command, body: &Body) -> bool {
         (Ask::BlindReturn(asked), Body::ReturnWaits(waits)) => waits.kind == KeyKind::Return && same_key(&asked.keys, &waits.keys),
         (Ask::BlindReturn(asked), Body::Returned(returned)) => returned.asked.kind == KeyKind::Return && same_key(&asked.keys, &returned.asked.keys),
         (Ask::Take(gift), Body::Took { from, gift: seq, .. } | Body::TakeRefused { from, gift: seq, .. }) => gift.from == *from && gift.seq == *seq,
+        (Ask::Redeem { offline: Some(offline), .. }, Body::Redeemed { offline: Some(before), .. }) => offline.used == before.used,
         // An enrolment's key is the member's id itself.
         (Ask::Enrol { .. }, Body::Enrolled { .. }) => true,
         _ => false,
@@ -62,7 +63,10 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
         (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
         (Ask::PlaceHold { wallet, asked, ttl_ms }, Body::HoldPlaced { wallet: of, asked: before, ttl_ms: ttl, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds")),
-        (Ask::Redeem { wallet, asked }, Body::Redeemed { wallet: of, asked: before, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")),
+        (Ask::Redeem { wallet, asked, offline }, Body::Redeemed { wallet: of, asked: before, offline: o, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(offline == o, "/offline")),
+        (Ask::Allow { wallet, store, till, points, ttl_ms }, Body::Allowed { wallet: of, store: s, till: t, points: p, ttl_ms: ttl, .. }) => {
+            unless(wallet == of, "/wallet").or(unless(store == s, "/store")).or(unless(till == t, "/till")).or(unless(points == p, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds"))
+        }
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),
         (Ask::CancelHold { hold }, Body::HoldCancelled { hold: before }) => unless(hold == before, ""),
         (Ask::Adjust { wallet, points, reason, allow_debt, write_off }, Body::Adjusted { wallet: w0, points: p, reason: r, allow_debt: d, write_off: w }) => {
@@ -100,7 +104,7 @@ fn return_differs(a: &Return, b: &Return) -> Option<String> {
 /// A tender that names its hold may name the hold's wallet too: it says the same.
 fn same_tender(a: &Tender, b: &Tender) -> bool {
     let wallet = a.wallet == b.wallet || (a.hold.is_some() && (a.wallet.is_empty() || b.wallet.is_empty()));
-    wallet && a.kind == b.kind && a.amount == b.amount && a.hold == b.hold && a.lines == b.lines
+    wallet && a.kind == b.kind && a.amount == b.amount && a.hold == b.hold && a.offline == b.offline && a.lines == b.lines
 }
 
 fn sale_differs(purchase: &Purchase, sale: &Sale) -> Option<String> {

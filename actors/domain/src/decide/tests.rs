@@ -177,7 +177,7 @@ pub(super) fn basket(at: Millis, lines: Vec<Line>, tenders: Vec<Tender>) -> Bask
 }
 
 pub(super) fn points(amount: i64) -> Tender {
-    Tender { wallet: "".into(), kind: "points".into(), amount, hold: None, lines: Vec::new() }
+    Tender { wallet: "".into(), kind: "points".into(), amount, hold: None, offline: None, lines: Vec::new() }
 }
 
 fn earned(record: &Record) -> i64 {
@@ -249,7 +249,7 @@ fn rule_04_points_expire_at_the_start_of_the_next_day_at_every_read() {
     assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(5));
     world.now += 1;
     assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(0));
-    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1) }).err(), Some(Code::InsufficientPoints));
+    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).err(), Some(Code::InsufficientPoints));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn rule_13_money_to_points_ceils() {
     let mut world = World::new(&programme);
     world.does(2, Ask::Adjust { wallet: 0, points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
     // A point is 3 cents: 10 cents take 4.
-    world.does(3, Ask::Redeem { wallet: 0, asked: Asked::Money("USD".parse().expect("a currency"), 10) }).expect("redeemed");
+    world.does(3, Ask::Redeem { wallet: 0, asked: Asked::Money("USD".parse().expect("a currency"), 10), offline: None }).expect("redeemed");
     assert_eq!(world.figures().available, 96);
 }
 
@@ -328,7 +328,7 @@ fn rule_04_a_redemption_rolls_every_expiry_on() {
     let mut world = World::new(&programme);
     world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     world.now += 20 * DAY_MS;
-    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1) }).expect("redeemed");
+    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).expect("redeemed");
     world.now += 20 * DAY_MS;
     assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(4));
 }
@@ -426,7 +426,7 @@ fn rule_02_a_late_sale_that_was_paid_with_points_reinstates_what_it_needs() {
     // Posted, with something else.
     world.buys("3", basket(world.now, vec![line("1", "", 300)], Vec::new())).expect("sold");
     assert_eq!(world.figures().available, 3);
-    let pays = |amount| vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: None, lines: Vec::new() }];
+    let pays = |amount| vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: None, offline: None, lines: Vec::new() }];
     // After the expiry there were none to pay with; before it there were 20, of which 9 are needed beside the 3.
     assert_eq!(world.buys("4", basket(NOON + 39 * DAY_MS, vec![line("1", "", 1_200)], pays(12))).err(), Some(Code::InsufficientPoints));
     let record = world.buys("5", basket(NOON + 20 * DAY_MS, vec![line("1", "", 12)], pays(12))).expect("sold");
@@ -493,7 +493,7 @@ fn rule_08_what_lapsed_never_comes_back() {
     world.buys("1", basket(NOON, vec![line("1", "", 10_000)], Vec::new())).expect("sold");
     world.now = NOON + 91 * DAY_MS;
     world.does(9_000, Ask::Tick).expect("lapsed");
-    let pays = vec![Tender { kind: "points".into(), amount: 50, wallet: "".into(), hold: None, lines: Vec::new() }];
+    let pays = vec![Tender { kind: "points".into(), amount: 50, wallet: "".into(), hold: None, offline: None, lines: Vec::new() }];
     let late = world.buys("2", basket(world.now - 1_000, vec![line("1", "", 100)], pays));
     assert_eq!(late.err(), Some(Code::InsufficientPoints));
 }

@@ -75,7 +75,7 @@ fn rule_20_a_reward_that_is_spent_is_taken_by_the_policy_or_owed_by_itself() {
     buys(&mut world, "1", NOON, "", 1_000);
     let sale = buys(&mut world, "2", NOON, "", 1_000);
     assert_eq!(world.figures().available, 70);
-    world.does(2_000, Ask::Redeem { wallet: 0, asked: crate::record::Asked::Points(70) }).expect("spent");
+    world.does(2_000, Ask::Redeem { wallet: 0, asked: crate::record::Asked::Points(70), offline: None }).expect("spent");
     world.returns(1_001, sale, &[]).expect("taken back");
     // The sale owes its 10, the reward its 50, each met only by its own lots.
     let owed: Vec<i64> = world.member.wallets[0].owed.iter().map(|(_, points)| *points).collect();

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::tests::{NOON, World, basket, line, source};
 use super::Decision;
-use crate::basket::{Basket, Tender};
+use crate::basket::{Allowed, Basket, Tender};
 use crate::command::{Ask, LineBack, Return, SaleName};
 use crate::compile::{ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
 use crate::finance::postings;
@@ -19,7 +19,7 @@ use crate::keys::{KeyKind, Keys};
 use crate::member::Member;
 use crate::number::Decimal;
 use crate::programme::{Clawback, Programmes, UnlockRule, WalletRules};
-use crate::record::{Asked, Body, Event, Movement, Record};
+use crate::record::{Asked, Body, Event, Movement, Offline, Record};
 use crate::rules::Condition;
 use crate::time::{DAY_MS, Millis, Period};
 
@@ -42,6 +42,8 @@ enum Op {
     SettleGift { taken: bool },
     Take { points: u8, hours: i16 },
     Wait { hours: u16 },
+    Allow { wallet: bool, part: u8, hours: u8 },
+    Offline { allowance: u8, counter: u8, part: u8, hours_ago: u8, bought: bool },
     Tick,
     Again { command: u8 },
 }
@@ -66,6 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (any::<u8>(), -10_i16..900).prop_map(|(points, hours)| Op::Take { points, hours }),
         2 => (1_u16..900).prop_map(|hours| Op::Wait { hours }),
         1 => Just(Op::Tick),
+        1 => (any::<bool>(), any::<u8>(), 1_u8..=168).prop_map(|(wallet, part, hours)| Op::Allow { wallet, part, hours }),
+        3 => (any::<u8>(), 1_u8..6, any::<u8>(), 0_u8..100, any::<bool>()).prop_map(|(allowance, counter, part, hours_ago, bought)| Op::Offline { allowance, counter, part, hours_ago, bought }),
         1 => any::<u8>().prop_map(|command| Op::Again { command }),
     ]
 }
@@ -143,6 +147,7 @@ impl Shadow {
             | Movement::Gifted { lot, points, .. }
             | Movement::GivenBack { lot, points, .. }
             | Movement::Unexpired { lot, points, .. } => on(lot, [0, points, 0]),
+            Movement::Overdrawn { lot, points, .. } => on(lot, [0, points, 0]),
             Movement::Activated { lot, points, .. } => on(lot, [-points, points, 0]),
             Movement::Held { lot, points } => on(lot, [0, -points, points]),
             Movement::Released { lot, points, .. } => on(lot, [0, points, -points]),
@@ -159,7 +164,7 @@ impl Shadow {
             _ => {}
         }
         let debt = match *movement {
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => points,
+            Movement::DebtRaised { points } | Movement::Overdrawn { points, .. } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => points,
             Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => -points,
             _ => 0,
         };
@@ -218,7 +223,7 @@ impl Run {
                 let holds = self.numbers(|body| matches!(body, Body::HoldPlaced { wallet: 0, .. }));
                 let named = Self::pick(&holds, *points).filter(|_| *hold);
                 let amount = (net * i64::from(*points) / 255).min(available(0).max(0));
-                let tenders = if amount > 0 { vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: named, lines: Vec::new() }] } else { Vec::new() };
+                let tenders = if amount > 0 { vec![Tender { kind: "points".into(), amount, wallet: "".into(), hold: named, offline: None, lines: Vec::new() }] } else { Vec::new() };
                 self.buy(basket(self.world.now - Millis::from(*hours_ago) * 3_600_000, made, tenders))
             }
             Op::GiveBack { sale, line, part, void } => {
@@ -240,7 +245,7 @@ impl Run {
             Op::Hold { wallet, part: of, hours } => Ask::PlaceHold { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), ttl_ms: Some(i64::from(*hours) * 3_600_000) },
             Op::Confirm { hold, part: of } => Ask::ConfirmHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)?, points: (*of < 128).then_some(1 + i64::from(*of) / 8) },
             Op::Cancel { hold } => Ask::CancelHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)? },
-            Op::Redeem { wallet, part: of } => Ask::Redeem { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)) },
+            Op::Redeem { wallet, part: of } => Ask::Redeem { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), offline: None },
             Op::Reverse { redemption } => Ask::Reverse { redemption: Self::pick(&self.numbers(|body| matches!(body, Body::Redeemed { .. } | Body::HoldConfirmed { .. })), *redemption)? },
             Op::Adjust { wallet, points } => Ask::Adjust { wallet: u8::from(*wallet), points: i64::from(*points), reason: "test".into(), allow_debt: true, write_off: false },
             Op::WriteOff { points } => Ask::Adjust { wallet: 0, points: i64::from(*points).min(self.world.member.figures(0).debt), reason: "test".into(), allow_debt: false, write_off: true },
@@ -251,6 +256,22 @@ impl Run {
             Op::Take { points, hours } => {
                 let lots = vec![(i64::from(*points) + 1, self.world.now + Millis::from(*hours) * 3_600_000)];
                 Ask::Take(Box::new(crate::command::Gift { from: crate::ids::MemberId(9), seq: self.made.len() as u64, wallet: 0, lots }))
+            }
+            Op::Allow { wallet, part: of, hours } => {
+                let wallet = u8::from(*wallet);
+                Ask::Allow { wallet, store: "1".into(), till: "4".into(), points: part(available(wallet), *of), ttl_ms: Some(i64::from(*hours) * 3_600_000) }
+            }
+            Op::Offline { allowance, counter, part: of, hours_ago, bought } => {
+                let allowance = Self::pick(&self.numbers(|body| matches!(body, Body::Allowed { .. })), *allowance)?;
+                let Body::Allowed { wallet, points, .. } = self.made[usize::try_from(allowance).ok()? - 2].body else { return None };
+                let (used, at) = (Allowed { allowance, counter: u32::from(*counter) }, self.world.now - Millis::from(*hours_ago) * 3_600_000);
+                let points = part(points, *of);
+                if !bought {
+                    return Some(Ask::Redeem { wallet, asked: Asked::Points(points), offline: Some(Offline { used, at }) });
+                }
+                let id = if wallet == 0 { "" } else { "stars" };
+                let tender = Tender { kind: "points".into(), amount: points, wallet: id.into(), hold: None, offline: Some(used), lines: Vec::new() };
+                self.buy(basket(at, vec![line("0", "a", points + 100)], vec![tender]))
             }
             Op::Tick => Ask::Tick,
             Op::Wait { .. } | Op::Again { .. } => return None,

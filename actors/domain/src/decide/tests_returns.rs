@@ -150,7 +150,7 @@ fn rule_18_policies() {
         programme.clawback = policy;
         let mut world = World::new(&programme);
         let sale = world.sold("1", &[("a", 10_000)]);
-        world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(100) }).expect("spent");
+        world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(100), offline: None }).expect("spent");
         world.sold("2", &[("a", 3_000)]);
         let back = world.gives(3, sale, Vec::new()).expect("back");
         assert_eq!((world.figures().available, world.figures().debt, back.unmet()), after, "{policy:?}");
@@ -189,7 +189,7 @@ fn rule_19_points_come_back_in_proportion_and_in_reverse() {
 fn rule_19_a_redemption_is_reversed_once_and_a_tender_with_its_purchase() {
     let mut world = World::new(&source());
     world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(60) }).expect("spent");
+    world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(60), offline: None }).expect("spent");
     let redemption = world.member.seq;
     world.does(3, Ask::Reverse { redemption }).expect("reversed");
     assert_eq!(world.figures().available, 100);
@@ -216,7 +216,7 @@ fn rule_08_pending_unlocks_by_day_by_delivery_or_lapses() {
     world.buys("1", basket(NOON, vec![line("a", "", 100), line("b", "slow", 200), line("c", "sent", 400)], Vec::new())).expect("sold");
     let sale = world.member.seq;
     assert_eq!((world.figures().available, world.figures().pending), (1, 11));
-    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(2) }).map(drop), Err(Code::InsufficientPoints));
+    assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(2), offline: None }).map(drop), Err(Code::InsufficientPoints));
     assert_eq!(world.does(3, Ask::Deliver { sale, lines: vec!["a".into()] }).map(drop), Err(Code::NotPending));
     // c is delivered; the bonus waits for b, the last line.
     world.does(4, Ask::Deliver { sale, lines: vec!["c".into()] }).expect("delivered");
@@ -327,7 +327,7 @@ fn rule_12_a_tender_takes_the_points_of_a_hold_that_ended_by_time_again() {
     world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(80), ttl_ms: None }).expect("held");
     let hold = world.member.seq;
     world.now += 120_000;
-    let tender = crate::basket::Tender { hold: Some(hold), ..points(80) };
+    let tender = crate::basket::Tender { hold: Some(hold), offline: None, ..points(80) };
     let record = world.buys("2", basket(world.now, vec![line("a", "", 80)], vec![tender.clone()])).expect("taken again");
     assert!(record.events.iter().any(|event| matches!(event, Event::Points(0, Movement::Spent { points: 80, .. }))));
     assert_eq!(world.buys("3", basket(world.now, vec![line("a", "", 80)], vec![tender])).map(drop), Err(Code::HoldExpired));
@@ -533,7 +533,7 @@ fn rule_17_a_return_that_comes_before_its_sale_waits_and_the_sale_then_earns_wha
             receipt_used: false,
         }))
     };
-    let sold = || basket(NOON, vec![line("a", "", 1_000), line("b", "", 500)], vec![Tender { kind: "points".into(), amount: 300, wallet: "".into(), hold: None, lines: Vec::new() }]);
+    let sold = || basket(NOON, vec![line("a", "", 1_000), line("b", "", 500)], vec![Tender { kind: "points".into(), amount: 300, wallet: "".into(), hold: None, offline: None, lines: Vec::new() }]);
     let start = || {
         let mut world = World::new(&programme);
         world.does(1_000, Ask::Adjust { wallet: 0, points: 300, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");

@@ -36,7 +36,7 @@ fn earned(record: &Record, wallet: u8) -> i64 {
 }
 
 fn pays(wallet: &str, amount: i64) -> Tender {
-    Tender { kind: "points".into(), amount, wallet: wallet.into(), hold: None, lines: Vec::new() }
+    Tender { kind: "points".into(), amount, wallet: wallet.into(), hold: None, offline: None, lines: Vec::new() }
 }
 
 #[test]

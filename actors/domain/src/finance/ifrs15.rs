@@ -167,13 +167,13 @@ impl Cohorts {
     fn moved(&mut self, member: MemberId, seq: u64, wallet: u8, movement: &Movement) {
         let apart = self.apart.entry(wallet).or_default();
         match *movement {
-            Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => apart.receivable += points,
+            Movement::DebtRaised { points } | Movement::Overdrawn { points, .. } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => apart.receivable += points,
             Movement::DebtWrittenOff { points } => apart.receivable -= points,
             Movement::DebtRepaid { points, .. } => apart.receivable -= points,
             _ => {}
         }
         let (lot, live, redeemed) = match *movement {
-            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } | Movement::Gifted { lot, points, .. } => {
+            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } | Movement::Overdrawn { lot, points, .. } | Movement::Gifted { lot, points, .. } => {
                 let of_sale = (lot.n < REWARDS).then(|| self.sales.get(&(member, seq))).flatten();
                 let cohort = of_sale.and_then(|sold| sold.cohorts.iter().find(|key| key.wallet == wallet)).copied();
                 let cohort = cohort.filter(|_| matches!(movement, Movement::Issued { .. }));

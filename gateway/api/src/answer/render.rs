@@ -78,6 +78,12 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         received: None,
         recipient: None,
         giver: None,
+        store: None,
+        till: None,
+        token: None,
+        allowance: None,
+        counter: None,
+        refused_tenders: Vec::new(),
         state: None,
         value: None,
         currency: None,
@@ -96,6 +102,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.id = id(Kind::Purchase, seq);
             written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
             written.programme_version = sale.programme;
+            written.refused_tenders = sale.refused.to_vec();
             written.returned = sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).map(|back| returned(programme, member, back)).collect();
             written.notices = sale.notices.iter().map(|notice| notice_code(*notice)).collect();
         }
@@ -117,12 +124,21 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.id = id(Kind::Hold, *hold);
             written.of = id(Kind::Hold, *hold);
         }
-        Body::Redeemed { wallet, points, currency, value, .. } => {
+        Body::Redeemed { wallet, points, currency, value, offline, .. } => {
             written.id = id(Kind::Redemption, seq);
             written.wallet = named(*wallet);
+            written.allowance = offline.and_then(|offline| id(Kind::Allowance, offline.used.allowance));
+            written.counter = offline.map(|offline| offline.used.counter);
             written.points = Some(*points);
             written.value = currency.map(|_| *value);
             written.currency = currency.map(|currency| currency.as_str().to_owned());
+        }
+        Body::Allowed { wallet, store, till, points, not_after, .. } => {
+            written.id = id(Kind::Allowance, seq);
+            written.wallet = named(*wallet);
+            written.points = Some(*points);
+            (written.store, written.till) = (Some(store.as_str()), Some(till.as_str()));
+            written.expires_at = Some(instant(*not_after));
         }
         Body::Adjusted { wallet, points, .. } => {
             written.id = id(Kind::Adjustment, seq);
@@ -191,6 +207,7 @@ fn what(body: &Body) -> What {
         Body::HoldConfirmed { .. } => What::Confirmation,
         Body::HoldCancelled { .. } => What::Cancellation,
         Body::Redeemed { .. } => What::Redemption,
+        Body::Allowed { .. } => What::Allowance,
         Body::Adjusted { .. } => What::Adjustment,
         Body::Transferred { .. } => What::Transfer,
         Body::Returned(returned) if returned.asked.kind == KeyKind::Void => What::Void,
@@ -232,6 +249,7 @@ fn notice_code(notice: Notice) -> &'static str {
         Notice::TendersDiffer => "tenders_differ",
         Notice::UnknownStore => "unknown_store",
         Notice::ReturnDoesNotFit => "return_does_not_fit",
+        Notice::AllowanceExceeded => "allowance_exceeded",
     }
 }
 

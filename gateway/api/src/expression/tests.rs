@@ -135,7 +135,7 @@ fn the_dearest_ones_on_the_largest_basket() {
         prices_include_tax: true,
         lines: (0..1_000).map(line).collect(),
         discounts: Vec::new(),
-        tenders: (0..50).map(|_| Tender { kind: "card".into(), amount: 1, wallet: "".into(), hold: None, lines: Vec::new() }).collect(),
+        tenders: (0..50).map(|_| Tender { kind: "card".into(), amount: 1, wallet: "".into(), hold: None, offline: None, lines: Vec::new() }).collect(),
         ext: "".into(),
     };
     let worth = basket.worth().expect("a good basket");

@@ -248,6 +248,13 @@ impl Purse {
                 lot.active += points;
                 lot.expires_at = expires_at;
             }
+            // A lot and as much debt: what is owed to the member less what it owes stays the same.
+            Movement::Overdrawn { lot, points, expires_at, .. } => {
+                let lot = self.lots.entry(lot).or_default();
+                lot.active += points;
+                lot.expires_at = expires_at;
+                self.debt += points;
+            }
             Movement::DebtRaised { points } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => {
                 books.debt_raised += points;
                 self.debt += points;
