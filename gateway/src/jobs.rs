@@ -5,7 +5,7 @@
 //! done is then a repeat.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tessera_actors::finance::Progress;
@@ -45,6 +45,8 @@ pub(crate) struct Job {
 /// All of them. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
+    /// Number of the next. Begins with the time, so that an id of an earlier process names nothing.
+    next: Arc<AtomicU64>,
     known: Arc<Mutex<VecDeque<Arc<Job>>>>,
     report: Arc<Semaphore>,
     batch: Arc<Semaphore>,
@@ -52,7 +54,9 @@ pub struct Jobs {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { known: Arc::default(), report: Arc::new(Semaphore::new(1)), batch: Arc::new(Semaphore::new(1)) }
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let next = u64::try_from(since).unwrap_or(0) << 16;
+        Self { next: Arc::new(next.into()), known: Arc::default(), report: Arc::new(Semaphore::new(1)), batch: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -66,15 +70,17 @@ impl Jobs {
         if known.iter().filter(|job| job.kind == kind && job.outcome.get().is_none()).count() >= WAITING {
             return None;
         }
-        while known.iter().map(|job| job.lines()).sum::<usize>() > LINES {
-            let oldest = known.iter().position(|job| job.lines() > 0)?;
+        let newest = known.back().map_or(0, |job| job.number);
+        while known.iter().map(|job| job.lines()).sum::<usize>() > LINES
+            && let Some(oldest) = known.iter().position(|job| job.lines() > 0 && job.number != newest)
+        {
             known.remove(oldest);
         }
         while known.len() >= KEPT {
             let ended = known.iter().position(|job| job.outcome.get().is_some())?;
             known.remove(ended);
         }
-        let number = known.back().map_or(1, |job| job.number + 1);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let job = Arc::new(Job { number, kind, progress: Progress::default(), running: false.into(), outcome: OnceLock::new() });
         known.push_back(job.clone());
         drop(known);

@@ -58,7 +58,7 @@ frozen_struct!(ReturnOf { sale, line });
 frozen_struct!(Line { id, kind, sku, category, brand, quantity, unit, amount, discount, tax, voided, returns });
 frozen_struct!(HeadDiscount { amount, lines });
 frozen_struct!(Allowed { allowance, counter });
-frozen_struct!(Offline { used, at });
+frozen_struct!(Offline { used, store, till, at });
 frozen_struct!(Tender { kind, amount, wallet, hold, offline, lines });
 frozen_struct!(Basket {
     source, store, till, channel, customer_group, occurred_at, business_date, currency, prices_include_tax, lines, discounts, tenders, ext,

@@ -138,10 +138,12 @@ pub enum Asked {
     Money(Currency, i64),
 }
 
-/// By what a till without a connection redeemed, and when.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// By what a till without a connection redeemed, where and when.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offline {
     pub used: Allowed,
+    pub store: Text,
+    pub till: Text,
     pub at: Millis,
 }
 

@@ -194,7 +194,7 @@ impl Mirror {
             Body::HoldCancelled { hold } => Ask::CancelHold { hold: self.number(*hold) },
             Body::Redeemed { wallet, asked, offline, .. } => {
                 let mine = |offline: Offline| Offline { used: Allowed { allowance: self.number(offline.used.allowance), ..offline.used }, ..offline };
-                Ask::Redeem { wallet: *wallet, asked: *asked, offline: offline.map(mine) }
+                Ask::Redeem { wallet: *wallet, asked: *asked, offline: offline.clone().map(mine) }
             }
             Body::Allowed { wallet, store, till, points, ttl_ms, .. } => Ask::Allow { wallet: *wallet, store: store.clone(), till: till.clone(), points: *points, ttl_ms: *ttl_ms },
             Body::Adjusted { wallet, points, reason, allow_debt, write_off } => {

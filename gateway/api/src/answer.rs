@@ -423,6 +423,10 @@ pub struct Tier<'a> {
     /// Last day of the period.
     #[schema(format = Date, example = "2026-12-31")]
     pub until: String,
+    /// The way to the next as a sentence, where only the tier is asked for; in a language of Accept-Language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "1800 points to Gold by 31 Dec 2026")]
+    pub text: Option<String>,
 }
 
 /// A member's lots, in the order in which they are spent, then those that wait.

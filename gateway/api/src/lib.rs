@@ -9,6 +9,7 @@
 //! | [`strict`] | JSON in which an object is an object and a name is a text |
 //! | [`explain`] | an award as a sentence, from the programme version that the record names |
 //! | [`expression`] | conditions in CEL, behind guards |
+//! | [`forecast`] | the way to the next tier as a sentence |
 //! | [`report`] | what finance and marketing ask for |
 //! | [`programme_file`] | the programme file, with findings by line |
 
@@ -16,6 +17,7 @@ pub mod answer;
 pub mod event;
 pub mod explain;
 pub mod expression;
+pub mod forecast;
 pub mod programme;
 pub mod programme_file;
 pub mod read;

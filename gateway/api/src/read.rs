@@ -381,13 +381,16 @@ impl Redemption {
     }
 }
 
+fn named(value: &Text, field: &str) -> Result<Text, Rejection> {
+    if value.is_empty() { Err(invalid(field, "say which: an allowance is for one till")) } else { text(value, 64, || field.to_owned()) }
+}
+
 impl crate::request::NewAllowance {
     /// The store and the till.
     ///
     /// # Errors
     /// A rejection that points at the field.
     pub fn place(&self) -> Result<(Text, Text), Rejection> {
-        let named = |value: &Text, field: &'static str| if value.is_empty() { Err(invalid(field, "say which: an allowance is for one till")) } else { text(value, 64, || field.to_owned()) };
         Ok((named(&self.store, "/store")?, named(&self.till, "/till")?))
     }
 }
@@ -398,8 +401,9 @@ impl crate::request::OfflineRedemption {
     /// # Errors
     /// A rejection that points at the field.
     pub fn read(&self, member: MemberId, programme: &Programme) -> Result<Offline, Rejection> {
-        let at = instant(&self.occurred_at, &programme.zone).map_err(|no| Rejection { field: "/offline/occurred_at".into(), ..no })?;
-        Ok(Offline { used: allowed(&self.allowance, self.counter, member, "/offline")?, at })
+        let (store, till) = (named(&self.store, "/offline/store")?, named(&self.till, "/offline/till")?);
+        let at = instant(&self.occurred_at, programme.store_zone(&store)).map_err(|no| Rejection { field: "/offline/occurred_at".into(), ..no })?;
+        Ok(Offline { used: allowed(&self.allowance, self.counter, member, "/offline")?, store, till, at })
     }
 }
 

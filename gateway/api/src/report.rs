@@ -430,7 +430,7 @@ pub fn exception(number: u64, one: &Exception) -> ExceptionShown {
 /// One write of a batch.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BatchLine {
+pub struct BatchLine<'a> {
     /// Where it would be posted to.
     #[schema(value_type = String, max_length = 200, pattern = "^/v1/(purchases|returns|voids|claims|redemptions|allowances|holds|members)(/[0-9A-Za-z_:-]+)*$", example = "/v1/purchases")]
     pub path: Text,
@@ -438,6 +438,7 @@ pub struct BatchLine {
     #[schema(value_type = Option<String>, pattern = "^[ -~]{1,255}$")]
     pub idempotency_key: Option<Text>,
     /// As it would be posted.
+    #[serde(borrow)]
     #[schema(value_type = Object)]
-    pub body: serde_json::Value,
+    pub body: &'a serde_json::value::RawValue,
 }

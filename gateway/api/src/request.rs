@@ -432,6 +432,10 @@ pub struct OfflineRedemption {
     /// The till's own count of the allowance's uses: each is used once.
     #[schema(minimum = 1, maximum = 1000)]
     pub counter: u32,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "367")]
+    pub store: Text,
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "4")]
+    pub till: Text,
     #[schema(value_type = String, max_length = 40, example = "2026-11-22T09:10:00-05:00")]
     pub occurred_at: Text,
 }

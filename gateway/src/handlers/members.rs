@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tessera_actors::names::{enrolled_id, header_hash};
+use tessera_api::forecast::forecast;
 use tessera_api::{answer, read, request};
 use tessera_domain::command::Ask;
 use tessera_domain::goals::GoalKind;
@@ -65,7 +66,8 @@ pub(crate) async fn tier(call: &Call, id: &str) -> Result<Answer, Stop> {
     let view = call.members().view(read::member_id(id)?, call.deadline).await?;
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
-    Ok(json(StatusCode::OK, &answer::tier(programme, &view)))
+    let text = forecast(programme, &view, &call.languages());
+    Ok(json(StatusCode::OK, &answer::Tier { text, ..answer::tier(programme, &view) }))
 }
 
 /// The lots, in the order in which they are spent, then those that wait.

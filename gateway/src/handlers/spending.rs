@@ -67,8 +67,12 @@ pub(crate) async fn cancel(call: &Call, id: &str) -> Result<Answer, Stop> {
     params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once; may be left out with offline, whose counter does the same", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Spent", body = answer::Written)))]
 pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
-    let redemption: request::Redemption = call.read()?;
-    let header = if redemption.offline.is_some() { call.key()? } else { call.required_key()? };
+    let header = call.key()?;
+    let redemption: Result<request::Redemption, Stop> = call.read();
+    if header == 0 && !redemption.as_ref().is_ok_and(|redemption| redemption.offline.is_some()) {
+        return Err(Stop::KeyMissing);
+    }
+    let redemption = redemption?;
     let asked = redemption.asked()?;
     let wallet = call.wallet(&redemption.wallet, "/wallet")?;
     let member = call.known(&redemption.member).await?;

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::draft::priced;
 use super::{AHEAD, Draft};
 use crate::basket::{Allowed, Basket};
 use crate::member::Allowance;
+use crate::programme::Programme;
 use crate::record::{Asked, Body, Event, Movement, Offline, Record};
 use crate::time::{DAY_MS, Millis, NEVER, expiry};
 use crate::{Code, Rejection, Text};
@@ -16,8 +18,12 @@ use crate::{Code, Rejection, Text};
 const OPEN: usize = 5;
 /// An allowance ends within this.
 const LONGEST: Millis = 7 * DAY_MS;
+/// Uses may arrive so long after it: until then what is left of it is promised.
+const SETTLES: Millis = 7 * DAY_MS;
 /// Its counters run from 1 to this.
 const USES: u32 = 1_000;
+/// Allowances that are remembered of one member, at most.
+const KEPT: usize = 200;
 
 pub(super) fn allow(draft: &mut Draft<'_>, wallet: u8, (store, till): (&Text, &Text), points: i64, ttl_ms: Option<Millis>) -> Result<Body, Rejection> {
     let ttl = ttl_ms.unwrap_or(LONGEST);
@@ -27,11 +33,11 @@ pub(super) fn allow(draft: &mut Draft<'_>, wallet: u8, (store, till): (&Text, &T
     if points <= 0 {
         return Err(Rejection::new(Code::Invalid, "/points", "allow at least one point"));
     }
-    let open = || draft.member.allowances.iter().filter(|known| draft.now < known.not_after);
-    if open().count() >= OPEN {
-        return Err(Rejection::new(Code::TooManyAllowances, "", &format!("{OPEN} allowances of this member are open; wait until one of them ends")));
+    let unused = || draft.member.allowances.iter().filter(|known| known.left > 0);
+    if unused().filter(|known| draft.now < known.not_after).count() >= OPEN || draft.member.allowances.len() >= KEPT {
+        return Err(Rejection::new(Code::TooManyAllowances, "", &format!("{OPEN} allowances of this member are open, or {KEPT} of the last 90 days; wait until one of them ends")));
     }
-    let promised: i64 = open().filter(|known| known.wallet == wallet).map(|known| known.left).sum();
+    let promised: i64 = unused().filter(|known| known.wallet == wallet && draft.now < known.not_after + SETTLES).map(|known| known.left).sum();
     let available = draft.figures(wallet).available - promised;
     if points > available {
         let detail = format!("{points} points are asked for, and {} are available that no other allowance promises; ask for fewer", available.max(0));
@@ -45,32 +51,45 @@ pub(super) fn redeem(draft: &mut Draft<'_>, wallet: u8, asked: Asked, offline: &
     if offline.at > draft.now.saturating_add(AHEAD) {
         return Err(Rejection::new(Code::Clock, "/offline/occurred_at", "this is more than 10 minutes ahead of this node; set the till's clock, or its zone"));
     }
-    let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
+    let (points, currency, value) = priced(&known_then(draft, offline.used, records), wallet, asked, "/points")?;
     let known = known(draft, offline.used).ok_or_else(|| Rejection::new(Code::UnknownAllowance, "/offline/allowance", "this member has no such allowance, or it ended more than 90 days ago"))?;
     if known.wallet != wallet {
         return Err(Rejection::new(Code::Invalid, "/wallet", "the allowance is of another wallet; leave this out for the programme's first"));
+    }
+    if !is_there(offline.used, &offline.store, &offline.till, records) {
+        return Err(Rejection::new(Code::AllowanceExceeded, "/offline/till", "the allowance is of another store or till"));
     }
     fits(&known, offline.used, points, offline.at, records).map_err(|why| Rejection::new(Code::AllowanceExceeded, "/offline", &why))?;
     spend(draft, wallet, offline.used, points, offline.at);
     if let Some(rule) = draft.programme.wallet(wallet).expiry.filter(|rule| rule.rolling) {
         let expires_at = expiry(offline.at, rule.months, rule.round_up, &draft.programme.zone);
         draft.roll(wallet, offline.at, expires_at);
+        draft.meet_debt(wallet);
     }
-    Ok(Body::Redeemed { wallet, points, currency, value, asked, offline: Some(*offline) })
+    Ok(Body::Redeemed { wallet, points, currency, value, asked, offline: Some(offline.clone()) })
 }
 
 /// A points tender of a sale: its wallet and whether it was taken. The goods are sold: what goes beyond the allowance is for staff.
-pub(super) fn tender(draft: &mut Draft<'_>, wallet: Option<u8>, points: impl Fn(u8) -> Option<i64>, used: Allowed, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Option<(u8, i64)> {
+pub(super) fn tender(draft: &mut Draft<'_>, wallet: Option<u8>, amount: i64, used: Allowed, basket: &Basket, records: &[(u64, Arc<Record>)]) -> Option<(u8, i64)> {
     let known = known(draft, used).filter(|known| wallet.is_none_or(|wallet| wallet == known.wallet))?;
-    let points = points(known.wallet)?;
-    let elsewhere = |of: &Text, at: &Text| !at.is_empty() && of != at;
-    let there = records.iter().any(|(seq, record)| *seq == used.allowance && matches!(&record.body, Body::Allowed { store, till, .. } if !elsewhere(store, &basket.store) && !elsewhere(till, &basket.till)));
-    if !there {
+    let points = known_then(draft, used, records).points(known.wallet, amount, basket.currency)?;
+    if !is_there(used, &basket.store, &basket.till, records) {
         return None;
     }
     fits(&known, used, points, basket.occurred_at, records).ok()?;
     spend(draft, known.wallet, used, points, basket.occurred_at);
     Some((known.wallet, points))
+}
+
+/// What the till knew: the version that the allowance was given under fixes what a point is worth.
+fn known_then(draft: &Draft<'_>, used: Allowed, records: &[(u64, Arc<Record>)]) -> Arc<Programme> {
+    let given = records.iter().find(|(seq, _)| *seq == used.allowance);
+    given.and_then(|(_, record)| draft.context.programmes.version(record.programme)).unwrap_or(&draft.programme).clone()
+}
+
+/// Whether the allowance is of this till.
+fn is_there(used: Allowed, store: &Text, till: &Text, records: &[(u64, Arc<Record>)]) -> bool {
+    records.iter().any(|(seq, record)| *seq == used.allowance && matches!(&record.body, Body::Allowed { store: s, till: t, .. } if s == store && t == till))
 }
 
 /// The allowance as this record has left it so far.

@@ -409,24 +409,6 @@ impl<'a> Draft<'a> {
         self.events.iter().filter_map(|event| if let Event::Metric { period, amount } = event { Some((*period, *amount)) } else { None }).collect()
     }
 
-    /// Points asked for, directly or as money (rule 13), and what they are worth.
-    pub(super) fn priced(&self, wallet: u8, asked: Asked, field: &str) -> Result<(i64, Option<Currency>, i64), Rejection> {
-        let (points, currency, value) = match asked {
-            Asked::Points(points) => (points, None, 0),
-            Asked::Money(currency, amount) => {
-                let points = self.programme.points(wallet, amount, currency);
-                let points = points.ok_or_else(|| {
-                    Rejection::new(Code::CurrencyMismatch, field, &format!("points have no value in {currency:?}; the wallet's values in the programme name the currencies"))
-                })?;
-                (points, Some(currency), amount)
-            }
-        };
-        if points <= 0 {
-            return Err(Rejection::new(Code::Invalid, field, "ask for at least one point"));
-        }
-        Ok((points, currency, value))
-    }
-
     /// How far the metric has come in the period of now.
     pub(super) fn standing(&self) -> Standing {
         let (tier, rules) = (&self.member.tier, &self.programme.tiers);
@@ -455,4 +437,22 @@ impl<'a> Draft<'a> {
         let tier = self.tier_held();
         Record { at: self.now, programme: self.programme.version, header, body, events: self.events, after, tier }
     }
+}
+
+/// Points asked for, directly or as money (rule 13), and what they are worth.
+pub(super) fn priced(programme: &Programme, wallet: u8, asked: Asked, field: &str) -> Result<(i64, Option<Currency>, i64), Rejection> {
+    let (points, currency, value) = match asked {
+        Asked::Points(points) => (points, None, 0),
+        Asked::Money(currency, amount) => {
+            let points = programme.points(wallet, amount, currency);
+            let points = points.ok_or_else(|| {
+                Rejection::new(Code::CurrencyMismatch, field, &format!("points have no value in {currency:?}; the wallet's values in the programme name the currencies"))
+            })?;
+            (points, Some(currency), amount)
+        }
+    };
+    if points <= 0 {
+        return Err(Rejection::new(Code::Invalid, field, "ask for at least one point"));
+    }
+    Ok((points, currency, value))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Draft;
+use super::draft::priced;
 use crate::record::{Asked, Body, HoldEnd, Movement, Record};
 use crate::wallet::Hold;
 use crate::{Code, Rejection};
@@ -19,7 +20,7 @@ pub(super) fn place(draft: &mut Draft<'_>, wallet: u8, asked: Asked, ttl_ms: Opt
         let detail = format!("{} holds are open; confirm or cancel one first", rules.max_open);
         return Err(Rejection::new(Code::TooManyHolds, "", &detail));
     }
-    let (points, currency, value) = draft.priced(wallet, asked, "/points")?;
+    let (points, currency, value) = priced(&draft.programme, wallet, asked, "/points")?;
     draft.enough(wallet, points, "/points")?;
     for (lot, part) in draft.wallet(wallet).take(points) {
         draft.moves(wallet, Movement::Held { lot: lot.id, points: part });

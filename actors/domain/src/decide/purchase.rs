@@ -147,10 +147,8 @@ fn tenders(draft: &mut Draft<'_>, basket: &Basket, records: &[(u64, Arc<Record>)
             *paid = paid.saturating_add(tender.amount);
         };
         if let Some(used) = tender.offline {
-            let programme = draft.programme.clone();
-            let priced = |wallet: u8| programme.points(wallet, tender.amount, basket.currency);
-            let named = Some(&tender.wallet).filter(|id| !id.is_empty()).map(|id| programme.wallet_number(id).unwrap_or(u8::MAX));
-            match allowance::tender(draft, named, priced, used, basket, records) {
+            let named = Some(&tender.wallet).filter(|id| !id.is_empty()).map(|id| draft.programme.wallet_number(id).unwrap_or(u8::MAX));
+            match allowance::tender(draft, named, tender.amount, used, basket, records) {
                 Some((wallet, points)) => pays(wallet, points),
                 None => refused.push(u16::try_from(place).unwrap_or(u16::MAX)),
             }

@@ -101,9 +101,9 @@ fn return_differs(a: &Return, b: &Return) -> Option<String> {
     fields.iter().find(|(_, same)| !same).map(|(field, _)| (*field).to_owned())
 }
 
-/// A tender that names its hold may name the hold's wallet too: it says the same.
+/// A tender that names its hold or allowance may name its wallet too: it says the same.
 fn same_tender(a: &Tender, b: &Tender) -> bool {
-    let wallet = a.wallet == b.wallet || (a.hold.is_some() && (a.wallet.is_empty() || b.wallet.is_empty()));
+    let wallet = a.wallet == b.wallet || ((a.hold.is_some() || a.offline.is_some()) && (a.wallet.is_empty() || b.wallet.is_empty()));
     wallet && a.kind == b.kind && a.amount == b.amount && a.hold == b.hold && a.offline == b.offline && a.lines == b.lines
 }
 

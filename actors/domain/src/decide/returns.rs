@@ -404,8 +404,11 @@ impl Refunds<'_> {
     }
 
     fn all_taken(&self) -> Result<(), Rejection> {
+        // Nothing was taken for a tender beyond its allowance, and nothing of it comes back.
+        let tender = |place: &u16| self.sale.basket.tenders.get(usize::from(*place)).map_or(0, |tender| tender.amount);
+        let untaken: i64 = self.sale.refused.iter().map(tender).sum();
         match self.asked {
-            Some(rest) if rest > 0 => Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{rest} minor units more than what this purchase was paid with in points and has not come back yet"))),
+            Some(rest) if rest > untaken => Err(Rejection::new(Code::ExceedsSale, "/refunds", &format!("{rest} minor units more than what this purchase was paid with in points and has not come back yet"))),
             _ => Ok(()),
         }
     }

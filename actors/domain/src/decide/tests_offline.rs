@@ -2,7 +2,7 @@
 
 use super::tests::{NOON, World, basket, line, points, source};
 use crate::Code;
-use crate::basket::{Allowed, Tender};
+use crate::basket::{Allowed, Basket, Tender};
 use crate::command::{Ask, Return, SaleName};
 use crate::keys::{KeyKind, Keys};
 use crate::record::{Asked, Body, Figures, Notice, Offline, Record};
@@ -19,7 +19,7 @@ fn allow(points: i64) -> Ask {
 }
 
 fn redeem(points: i64, allowance: u64, counter: u32, at: Millis) -> Ask {
-    Ask::Redeem { wallet: 0, asked: Asked::Points(points), offline: Some(Offline { used: Allowed { allowance, counter }, at }) }
+    Ask::Redeem { wallet: 0, asked: Asked::Points(points), offline: Some(Offline { used: Allowed { allowance, counter }, store: "1".into(), till: "4".into(), at }) }
 }
 
 fn pays(amount: i64, allowance: u64, counter: u32) -> Tender {
@@ -54,6 +54,8 @@ fn rule_14_an_allowance_promises_what_no_other_does() {
     (6..9).for_each(|key| drop(world.does(key, allow(1)).expect("a third to a fifth")));
     assert_eq!(world.does(9, allow(1)).err(), Some(Code::TooManyAllowances));
     world.now += 8 * DAY_MS;
+    assert_eq!(world.does(10, allow(200)).err(), Some(Code::InsufficientPoints), "their uses may be on their way");
+    world.now += 7 * DAY_MS;
     world.does(10, allow(200)).expect("the others have ended");
     let week = Ask::Allow { wallet: 0, store: "1".into(), till: "4".into(), points: 1, ttl_ms: Some(7 * DAY_MS + 1) };
     assert_eq!(world.does(11, week).err(), Some(Code::Invalid));
@@ -118,24 +120,48 @@ fn rule_14_what_has_expired_since_was_valid_then() {
 #[test]
 fn rule_14_beyond_it_the_sale_is_recorded_and_the_tender_refused() {
     let mut world = world();
-    let sold = |tenders| basket(NOON, vec![line("1", "", 200)], tenders);
+    let sold = |tenders| Basket { till: "4".into(), ..basket(NOON, vec![line("1", "", 200)], tenders) };
     let record = world.buys("a", sold(vec![pays(50, 3, 1), pays(40, 3, 2)])).expect("the goods are sold");
     assert_eq!(refused(&record), (&[1][..], true));
     let earned = 1; // 1.10 of 2.00 was not paid in points
     assert_eq!(stands(&world), (50 + earned, 0));
     let record = world.buys("b", sold(vec![pays(10, 3, 1)])).expect("the counter was used");
     assert_eq!(refused(&record), (&[0][..], true));
-    let record = world.buys("c", basket(NOON, vec![line("1", "", 200)], vec![pays(10, 99, 1)])).expect("no such allowance");
+    let record = world.buys("c", sold(vec![pays(10, 99, 1)])).expect("no such allowance");
     assert_eq!(refused(&record), (&[0][..], true));
     let mut elsewhere = sold(vec![pays(10, 3, 3)]);
     elsewhere.till = "5".into();
     assert_eq!(refused(&world.buys("d", elsewhere).expect("another till")), (&[0][..], true));
-    let mut there = sold(vec![pays(10, 3, 3)]);
-    there.till = "4".into();
-    assert_eq!(refused(&world.buys("e", there).expect("its till")), (&[][..], false));
+    let mut nowhere = sold(vec![pays(10, 3, 3)]);
+    nowhere.till = "".into();
+    assert_eq!(refused(&world.buys("f", nowhere).expect("no till")), (&[0][..], true));
+    assert_eq!(refused(&world.buys("e", sold(vec![pays(10, 3, 3)])).expect("its till")), (&[][..], false));
+    // A refund of the tender that was refused is one of no points.
+    let sale = SaleName::Keys(Keys { transaction: Some(crate::keys::TransactionId { source: "pos".into(), id: "b".into() }), ..Keys::default() });
+    let refund = Return { kind: KeyKind::Return, sale, lines: Vec::new(), currency: None, points_refund: Some(10), keys: Keys::default(), occurred_at: world.now, may_wait: false, receipt_used: false };
+    let before = stands(&world).0;
+    world.does(8, Ask::Return(Box::new(refund))).expect("returned");
+    assert_eq!(stands(&world).0, before - 1, "what it had earned, and nothing comes back");
     // All of the first comes back, with what was taken for it and nothing more.
     let before = stands(&world).0;
     let asked = Return { kind: KeyKind::Void, sale: SaleName::Seq(4), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: world.now, may_wait: false, receipt_used: false };
     world.does(9, Ask::Return(Box::new(asked))).expect("void");
     assert_eq!(stands(&world), (before + 50 - earned, 0));
+}
+
+#[test]
+fn rule_14_a_late_use_that_moves_a_rolling_wallet_meets_debt_first() {
+    let mut programme = source();
+    programme.wallets[0].expiry.as_mut().expect("it expires").rolling = true;
+    let mut world = World::new(&programme);
+    world.does(100, adjust(100)).expect("given");
+    world.now += 29 * DAY_MS;
+    world.does(101, allow(30)).expect("allowed");
+    let at = world.now + DAY_MS;
+    world.now += 5 * DAY_MS;
+    let owes = Ask::Adjust { wallet: 0, points: -50, reason: "test".into(), allow_debt: true, write_off: false };
+    world.does(102, owes).expect("a debt, as all has expired");
+    assert_eq!(stands(&world), (0, 50));
+    world.does(0, redeem(30, 3, 1, at)).expect("promised");
+    assert_eq!(stands(&world), (20, 0), "100 live on: 30 are spent and 50 met the debt");
 }

@@ -267,11 +267,11 @@ impl Run {
                 let (used, at) = (Allowed { allowance, counter: u32::from(*counter) }, self.world.now - Millis::from(*hours_ago) * 3_600_000);
                 let points = part(points, *of);
                 if !bought {
-                    return Some(Ask::Redeem { wallet, asked: Asked::Points(points), offline: Some(Offline { used, at }) });
+                    return Some(Ask::Redeem { wallet, asked: Asked::Points(points), offline: Some(Offline { used, store: "1".into(), till: "4".into(), at }) });
                 }
                 let id = if wallet == 0 { "" } else { "stars" };
                 let tender = Tender { kind: "points".into(), amount: points, wallet: id.into(), hold: None, offline: Some(used), lines: Vec::new() };
-                self.buy(basket(at, vec![line("0", "a", points + 100)], vec![tender]))
+                self.buy(Basket { till: "4".into(), ..basket(at, vec![line("0", "a", points + 100)], vec![tender]) })
             }
             Op::Tick => Ask::Tick,
             Op::Wait { .. } | Op::Again { .. } => return None,

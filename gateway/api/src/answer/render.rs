@@ -127,8 +127,8 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         Body::Redeemed { wallet, points, currency, value, offline, .. } => {
             written.id = id(Kind::Redemption, seq);
             written.wallet = named(*wallet);
-            written.allowance = offline.and_then(|offline| id(Kind::Allowance, offline.used.allowance));
-            written.counter = offline.map(|offline| offline.used.counter);
+            written.allowance = offline.as_ref().and_then(|offline| id(Kind::Allowance, offline.used.allowance));
+            written.counter = offline.as_ref().map(|offline| offline.used.counter);
             written.points = Some(*points);
             written.value = currency.map(|_| *value);
             written.currency = currency.map(|currency| currency.as_str().to_owned());
@@ -285,6 +285,7 @@ pub fn tier<'a>(programme: &'a Programme, view: &View) -> Tier<'a> {
         next: next.map(|level| &*level.id),
         missing: next.map(|level| (level.threshold - view.tier_metric).max(0)),
         until: view.tier_until.date().to_string(),
+        text: None,
     }
 }
 
