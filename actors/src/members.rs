@@ -1,5 +1,8 @@
 //! The façade: what the gateway calls.
 
+mod aliases;
+mod gifts;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,14 +13,14 @@ use tessera_domain::goals::Progress;
 use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
 use tessera_domain::programme::UnknownAlias;
-use tessera_domain::record::{Alias, Body, HoldEnd, Record};
+use tessera_domain::record::{Alias, HoldEnd, Record};
 use tessera_domain::time::Millis;
 use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection};
 use tessera_storage::{Cells, StoreError};
 
 use crate::Board;
-use crate::aliases::{Aliases, Reserved};
+use crate::aliases::Aliases;
 use crate::member::{self, Answer, MemberBehaviour, Query};
 use crate::names::{alias_hash, enrolled_by_alias, member_key};
 
@@ -310,67 +313,6 @@ impl Members {
         }
     }
 
-    /// Gives points to another member: a saga (rule 15). What is cut off on the way is finished by a reminder.
-    ///
-    /// # Errors
-    /// `unknown_member` when there is no such taker, the rejection of the giver, or a failure.
-    pub async fn give(&self, from: MemberId, header: u128, wallet: u8, points: i64, to: MemberId, deadline: Instant) -> Result<(Done, GiftState), Miss> {
-        if from == to {
-            return Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")));
-        }
-        // It must be able to answer: a member that exists is never gone.
-        if let Err(Miss::No(no)) = self.view(to, deadline).await {
-            return Err(Miss::No(Rejection { field: "/recipient".into(), ..no }));
-        }
-        let done = self.command(from, Command { header, ask: Ask::Give { wallet, points, to } }, deadline).await?;
-        let state = match self.gift(from, done.seq, deadline).await? {
-            GiftState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(GiftState::Pending),
-            settled => settled,
-        };
-        Ok((done, state))
-    }
-
-    /// How a gift stands, by its giver's record.
-    ///
-    /// # Errors
-    /// A failure.
-    pub async fn gift(&self, from: MemberId, seq: u64, deadline: Instant) -> Result<GiftState, Miss> {
-        match self.region.query(member_key(from), Query::Gift(Some(seq)), deadline).await {
-            Ok(Answer::Gifts(pending, _)) if pending.contains(&seq) => Ok(GiftState::Pending),
-            Ok(Answer::Gifts(_, taken)) => Ok(if taken { GiftState::Done } else { GiftState::Undone }),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
-        }
-    }
-
-    /// Brings what a member has given and nobody has answered to its end.
-    ///
-    /// # Errors
-    /// A failure; it is asked after again.
-    pub async fn finish_gifts(&self, from: MemberId, deadline: Instant) -> Result<(), Miss> {
-        let Ok(Answer::Gifts(pending, _)) = self.region.query(member_key(from), Query::Gift(None), deadline).await else { return Ok(()) };
-        for seq in pending {
-            if let Some(record) = self.record(from, seq).await? {
-                self.finish_gift(from, seq, &record, deadline).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The taker's answer, then the giver's last step. Each may be repeated by anybody: it takes effect once.
-    async fn finish_gift(&self, from: MemberId, seq: u64, record: &Record, deadline: Instant) -> Result<GiftState, Miss> {
-        let (Body::Gave { to, .. }, Some(gift)) = (&record.body, decide::gift(from, seq, record)) else { return Ok(GiftState::Done) };
-        let answered = self.command(*to, Command { header: 0, ask: Ask::Take(Box::new(gift)) }, deadline).await?;
-        let taken = matches!(answered.record.body, Body::Took { .. });
-        match self.command(from, Command { header: 0, ask: Ask::SettleGift { gift: seq, taken } }, deadline).await {
-            Ok(_) => {}
-            // Somebody else was faster.
-            Err(Miss::No(no)) if no.code == Code::NothingDue => {}
-            Err(miss) => return Err(miss),
-        }
-        Ok(if taken { GiftState::Done } else { GiftState::Undone })
-    }
-
     /// How far a member has come with quests and achievements.
     ///
     /// # Errors
@@ -406,83 +348,6 @@ impl Members {
     pub async fn follow(&self, member: MemberId, deadline: Instant) -> Result<Followed, Miss> {
         self.view(member, deadline).await?;
         self.region.subscribe(member_key(member), deadline).await.map_err(Miss::Failure)
-    }
-
-    /// Gives a member an alias.
-    ///
-    /// # Errors
-    /// `alias_taken`, `unknown_alias_type`, `unknown_member`, or a failure.
-    pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
-        self.known_type(kind, "/type")?;
-        let alias = alias(kind, value);
-        let ask = || Command { header, ask: Ask::AddAlias { alias: alias.clone() } };
-        let fresh = match self.reserve(member, &alias, "/value").await {
-            Ok(fresh) => fresh,
-            // It may have moved on since this very request was answered.
-            Err(miss) => return self.repeat(member, ask(), deadline).await?.ok_or(miss),
-        };
-        let done = self.command(member, ask(), deadline).await;
-        if fresh && matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
-            self.give_back_all(member, &[&alias], deadline).await?;
-        }
-        done
-    }
-
-    /// Takes an alias from a member: first in its journal, then for others to use.
-    ///
-    /// # Errors
-    /// `unknown_alias`, `unknown_member`, or a failure.
-    pub async fn remove_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
-        let hash = alias_hash(kind, value);
-        let done = self.command(member, Command { header, ask: Ask::RemoveAlias { kind: kind.into(), hash } }, deadline).await;
-        // Also when the journal says it is gone: an earlier removal may have been cut short here.
-        let settled = match &done {
-            Ok(done) => !done.repeat || !self.holds(member, kind, hash, deadline).await?,
-            Err(Miss::No(no)) => no.code == Code::UnknownAlias,
-            Err(Miss::Failure(_)) => false,
-        };
-        if settled {
-            self.aliases.end(hash, member).await.map_err(failure)?;
-        }
-        done
-    }
-
-    /// Whether a member holds an alias now, as its journal has it: a repeat may be of a removal before it was added again.
-    async fn holds(&self, member: MemberId, kind: &str, hash: u128, deadline: Instant) -> Result<bool, Miss> {
-        match self.region.query(member_key(member), Query::Holds { kind: kind.into(), hash }, deadline).await {
-            Ok(Answer::Holds(holds)) => Ok(holds),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
-        }
-    }
-
-    fn known_type(&self, kind: &str, field: &str) -> Result<(), Miss> {
-        let programmes = self.board.programmes();
-        if programmes.current().is_some_and(|programme| programme.aliases.contains_key(kind)) {
-            return Ok(());
-        }
-        let detail = format!("the programme has no alias type {kind:?}; its types are in [aliases]");
-        Err(Miss::No(Rejection::new(Code::UnknownAliasType, field, &detail)))
-    }
-
-    /// Reserves an alias for a member; answers whether it was free.
-    async fn reserve(&self, member: MemberId, alias: &Alias, field: &str) -> Result<bool, Miss> {
-        match self.aliases.reserve(alias.hash, member).await.map_err(failure)? {
-            Reserved::Fresh => Ok(true),
-            Reserved::Mine => Ok(false),
-            Reserved::Taken => Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out"))),
-        }
-    }
-
-    /// Gives back what a request reserved and did not need: it was refused, or had been answered before and the alias
-    /// was taken away since. What the member's journal says it holds stays.
-    async fn give_back_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
-        for alias in reserved {
-            if !self.holds(member, &alias.kind, alias.hash, deadline).await? {
-                self.aliases.give_back(alias.hash, member).await.map_err(failure)?;
-            }
-        }
-        Ok(())
     }
 
     /// Balance and tier as of now: from the slot while they hold, otherwise from the member.

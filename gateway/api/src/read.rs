@@ -1,23 +1,28 @@
 //! From what callers send to commands: every text, number and time checked, with a pointer to the field.
 
+mod returns;
+mod spending;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use tessera_domain::basket::{self, Basket, LineKind, MAX_AMOUNT, MAX_LINES, MAX_TENDERS};
+use tessera_domain::basket::{self, Basket, LineKind, MAX_LINES, MAX_TENDERS};
 use tessera_domain::command;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
-use tessera_domain::keys::{KeyKind, Keys, NaturalKey, TransactionId};
+use tessera_domain::keys::{Keys, NaturalKey, TransactionId};
 use tessera_domain::number::{Currency, Decimal};
 use tessera_domain::profile::Change;
 use tessera_domain::programme::Programme;
-use tessera_domain::record::{Asked, Offline};
 use tessera_domain::time::{Day, Millis};
 use tessera_domain::{Code, Rejection};
 
 use crate::Text;
-use crate::request::{Adjust, Alias, Goods, Hold, Line, Purchase, Receipt, Redemption, Return, Tender, Update, Void};
+pub use self::returns::{TakenBack, purchase_id};
+use self::spending::allowed;
+pub use self::spending::wallet;
+use crate::request::{Alias, Goods, Line, Purchase, Receipt, Tender, Update};
 
 fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
     Rejection::new(Code::Invalid, field, detail)
@@ -178,130 +183,6 @@ impl Receipt {
     }
 }
 
-/// A return, once its member is known.
-pub enum TakenBack {
-    /// Of a sale.
-    Sale(Box<command::Return>),
-    /// Without a receipt.
-    Blind(command::BlindReturn),
-}
-
-/// The sale that a return or void names.
-fn sale_name(purchase: Option<&Text>, sale: Option<&Receipt>) -> Result<Option<command::SaleName>, Rejection> {
-    match (purchase, sale) {
-        (Some(id), None) => Ok(Some(command::SaleName::Seq(purchase_id(id)?.seq))),
-        (None, Some(receipt)) => {
-            let keys = receipt.keys("/sale")?;
-            if keys.is_empty() {
-                return Err(invalid("/sale", "name the sale by its sequence and business date, or by its transaction id"));
-            }
-            Ok(Some(command::SaleName::Keys(keys)))
-        }
-        (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(invalid("/sale", "name the sale once: by purchase, or by sale")),
-    }
-}
-
-/// A purchase's id.
-///
-/// # Errors
-/// `unknown_sale`: what is not an id names nothing.
-pub fn purchase_id(id: &str) -> Result<MadeId, Rejection> {
-    MadeId::parse(Kind::Purchase, id).ok_or_else(|| Rejection::new(Code::UnknownSale, "/purchase", "there is no purchase of this id; look at the answer that made it"))
-}
-
-impl Return {
-    /// The command.
-    ///
-    /// # Errors
-    /// A rejection that points at the field.
-    pub fn command(&self, programme: &Programme) -> Result<TakenBack, Rejection> {
-        let own = self.receipt.as_ref().map_or(Ok(Keys::default()), |receipt| receipt.keys("/receipt"))?;
-        let store = self.receipt.as_ref().map(|receipt| receipt.store.clone()).unwrap_or_default();
-        let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
-        let currency = self.currency.as_ref().map(|code| Currency::from_str(code).map_err(|e| invalid("/currency", e))).transpose()?;
-        let Some(sale) = sale_name(self.purchase.as_ref(), self.sale.as_ref())? else {
-            return self.blind(own, occurred_at, currency).map(TakenBack::Blind);
-        };
-        if !self.goods.is_empty() {
-            return Err(invalid("/goods", "goods are for a return without a receipt; name lines of the sale instead"));
-        }
-        if self.lines.len() > MAX_LINES {
-            return Err(invalid("/lines", "at most 1000 lines"));
-        }
-        let line = |(place, back): (usize, &crate::request::LineBack)| {
-            let at = format!("/lines/{place}");
-            let quantity = back.quantity.as_ref().map(|quantity| Decimal::from_str(quantity).map_err(|e| invalid(format!("{at}/quantity"), e)));
-            Ok(command::LineBack { line: text(&back.line, 64, || format!("{at}/line"))?, quantity: quantity.transpose()?, amount: back.amount })
-        };
-        let lines = self.lines.iter().enumerate().map(line).collect::<Result<_, Rejection>>()?;
-        let points_refund = self.refunds.as_ref().map(|refunds| points_of(refunds)).transpose()?;
-        let may_wait = matches!(sale, command::SaleName::Keys(_));
-        let asked = command::Return { kind: KeyKind::Return, sale, lines, currency, points_refund, keys: own, occurred_at, may_wait, receipt_used: false };
-        Ok(TakenBack::Sale(Box::new(asked)))
-    }
-
-    fn blind(&self, keys: Keys, occurred_at: Millis, currency: Option<Currency>) -> Result<command::BlindReturn, Rejection> {
-        if self.goods.is_empty() {
-            return Err(invalid("/purchase", "name the purchase by its id or by sale; or list the goods of a return without a receipt"));
-        }
-        if !self.lines.is_empty() || self.refunds.is_some() {
-            return Err(invalid("/lines", "a return without a receipt lists goods only"));
-        }
-        if self.goods.len() > 1_000 {
-            return Err(invalid("/goods", "at most 1000 lines"));
-        }
-        let currency = currency.ok_or_else(|| invalid("/currency", "goods without a receipt name their currency"))?;
-        let receipt = self.receipt.as_ref();
-        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0))).collect::<Result<_, _>>()?;
-        let basket = Basket {
-            source: receipt.map(|receipt| receipt.source.clone()).unwrap_or_default(),
-            store: receipt.map(|receipt| receipt.store.clone()).unwrap_or_default(),
-            till: receipt.map(|receipt| receipt.till.clone()).unwrap_or_default(),
-            channel: Text::default(),
-            customer_group: Text::default(),
-            occurred_at,
-            business_date: None,
-            currency,
-            prices_include_tax: true,
-            lines,
-            discounts: Vec::new(),
-            tenders: Vec::new(),
-            ext: Text::default(),
-        };
-        Ok(command::BlindReturn { basket: Arc::new(basket), keys })
-    }
-}
-
-fn points_of(refunds: &[crate::request::Refund]) -> Result<i64, Rejection> {
-    let mut points = 0;
-    for (place, refund) in refunds.iter().enumerate() {
-        if !(0..=MAX_AMOUNT).contains(&refund.amount) || place >= MAX_TENDERS {
-            return Err(invalid(format!("/refunds/{place}/amount"), "at most 50 refunds, each between 0 and 1000000000000 minor units"));
-        }
-        if &*refund.kind == "points" {
-            points += refund.amount;
-        }
-    }
-    Ok(points)
-}
-
-impl Void {
-    /// The command.
-    ///
-    /// # Errors
-    /// A rejection that points at the field.
-    pub fn command(&self, programme: &Programme) -> Result<command::Return, Rejection> {
-        let keys = self.receipt.as_ref().map_or(Ok(Keys::default()), |receipt| receipt.keys("/receipt"))?;
-        let store = self.receipt.as_ref().map(|receipt| receipt.store.clone()).unwrap_or_default();
-        let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
-        let sale = sale_name(self.purchase.as_ref(), self.sale.as_ref())?;
-        let sale = sale.ok_or_else(|| invalid("/purchase", "name the purchase by its id or by sale"))?;
-        let may_wait = matches!(sale, command::SaleName::Keys(_));
-        Ok(command::Return { kind: KeyKind::Void, sale, lines: Vec::new(), currency: None, points_refund: None, keys, occurred_at, may_wait, receipt_used: false })
-    }
-}
-
 impl Line {
     fn read(&self, place: usize, member: MemberId) -> Result<basket::Line, Rejection> {
         let field = |name: &'static str| move || format!("/lines/{place}/{name}");
@@ -361,81 +242,6 @@ impl Tender {
     }
 }
 
-impl Hold {
-    /// How much.
-    ///
-    /// # Errors
-    /// Neither, or both, of points and money.
-    pub fn asked(&self) -> Result<Asked, Rejection> {
-        asked(self.points, self.amount, self.currency.as_ref())
-    }
-}
-
-impl Redemption {
-    /// How much.
-    ///
-    /// # Errors
-    /// Neither, or both, of points and money.
-    pub fn asked(&self) -> Result<Asked, Rejection> {
-        asked(self.points, self.amount, self.currency.as_ref())
-    }
-}
-
-fn named(value: &Text, field: &str) -> Result<Text, Rejection> {
-    if value.is_empty() { Err(invalid(field, "say which: an allowance is for one till")) } else { text(value, 64, || field.to_owned()) }
-}
-
-impl crate::request::NewAllowance {
-    /// The store and the till.
-    ///
-    /// # Errors
-    /// A rejection that points at the field.
-    pub fn place(&self) -> Result<(Text, Text), Rejection> {
-        Ok((named(&self.store, "/store")?, named(&self.till, "/till")?))
-    }
-}
-
-impl crate::request::OfflineRedemption {
-    /// By what it was taken, and when.
-    ///
-    /// # Errors
-    /// A rejection that points at the field.
-    pub fn read(&self, member: MemberId, programme: &Programme) -> Result<Offline, Rejection> {
-        let (store, till) = (named(&self.store, "/offline/store")?, named(&self.till, "/offline/till")?);
-        let at = instant(&self.occurred_at, programme.store_zone(&store)).map_err(|no| Rejection { field: "/offline/occurred_at".into(), ..no })?;
-        Ok(Offline { used: allowed(&self.allowance, self.counter, member, "/offline")?, store, till, at })
-    }
-}
-
-/// One of another member is none of this one: what was sold by it is still recorded.
-fn allowed(id: &str, counter: u32, member: MemberId, field: &str) -> Result<basket::Allowed, Rejection> {
-    let named = MadeId::parse(Kind::Allowance, id).ok_or_else(|| invalid(format!("{field}/allowance"), "not the id of an allowance: alw_ and 27 characters or more"))?;
-    Ok(basket::Allowed { allowance: if named.member == member { named.seq } else { 0 }, counter })
-}
-
-/// A wallet's place, by its id; the first's when it is empty.
-///
-/// # Errors
-/// `unknown_wallet`.
-pub fn wallet(programme: &Programme, id: &str, field: &str) -> Result<u8, Rejection> {
-    let unknown = || Rejection::new(Code::UnknownWallet, field, &format!("the programme has no wallet {id:?}; leave it out for the first"));
-    programme.wallet_number(id).ok_or_else(unknown)
-}
-
-fn asked(points: Option<i64>, amount: Option<i64>, currency: Option<&Text>) -> Result<Asked, Rejection> {
-    match (points, amount, currency) {
-        (Some(points), None, None) => Ok(Asked::Points(points)),
-        (None, Some(amount), Some(currency)) => {
-            let currency = Currency::from_str(currency).map_err(|e| invalid("/currency", e))?;
-            if !(1..=MAX_AMOUNT).contains(&amount) {
-                return Err(invalid("/amount", "between 1 and 1000000000000 minor units"));
-            }
-            Ok(Asked::Money(currency, amount))
-        }
-        _ => Err(invalid("/points", "send either points, or amount and currency")),
-    }
-}
-
 impl Update {
     /// The change, checked as far as text goes.
     ///
@@ -460,16 +266,5 @@ impl Update {
             birthday: self.birthday.as_ref().map(|given| given.as_ref().map(birthday).transpose()).transpose()?,
             segments,
         })
-    }
-}
-
-impl Adjust {
-    /// The reason, checked.
-    ///
-    /// # Errors
-    /// Empty or too long.
-    pub fn reason(&self) -> Result<Text, Rejection> {
-        let reason = text(&self.reason, 200, || "/reason".into())?;
-        if reason.trim().is_empty() { Err(invalid("/reason", "say why")) } else { Ok(reason) }
     }
 }

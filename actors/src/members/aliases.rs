@@ -1,0 +1,92 @@
+//! Aliases come and go: reserved in the index first, held once the member's journal says so.
+
+use std::time::Instant;
+
+use tessera_domain::command::{Ask, Command};
+use tessera_domain::ids::MemberId;
+use tessera_domain::record::Alias;
+use tessera_domain::{Code, Rejection};
+
+use super::{Done, Members, Miss, alias, failure, unknown_member};
+use crate::aliases::Reserved;
+use crate::member::{Answer, Query};
+use crate::names::{alias_hash, member_key};
+
+impl Members {
+    /// Gives a member an alias.
+    ///
+    /// # Errors
+    /// `alias_taken`, `unknown_alias_type`, `unknown_member`, or a failure.
+    pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
+        self.known_type(kind, "/type")?;
+        let alias = alias(kind, value);
+        let ask = || Command { header, ask: Ask::AddAlias { alias: alias.clone() } };
+        let fresh = match self.reserve(member, &alias, "/value").await {
+            Ok(fresh) => fresh,
+            // It may have moved on since this very request was answered.
+            Err(miss) => return self.repeat(member, ask(), deadline).await?.ok_or(miss),
+        };
+        let done = self.command(member, ask(), deadline).await;
+        if fresh && matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
+            self.give_back_all(member, &[&alias], deadline).await?;
+        }
+        done
+    }
+
+    /// Takes an alias from a member: first in its journal, then for others to use.
+    ///
+    /// # Errors
+    /// `unknown_alias`, `unknown_member`, or a failure.
+    pub async fn remove_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
+        let hash = alias_hash(kind, value);
+        let done = self.command(member, Command { header, ask: Ask::RemoveAlias { kind: kind.into(), hash } }, deadline).await;
+        // Also when the journal says it is gone: an earlier removal may have been cut short here.
+        let settled = match &done {
+            Ok(done) => !done.repeat || !self.holds(member, kind, hash, deadline).await?,
+            Err(Miss::No(no)) => no.code == Code::UnknownAlias,
+            Err(Miss::Failure(_)) => false,
+        };
+        if settled {
+            self.aliases.end(hash, member).await.map_err(failure)?;
+        }
+        done
+    }
+
+    /// Whether a member holds an alias now, as its journal has it: a repeat may be of a removal before it was added again.
+    pub(super) async fn holds(&self, member: MemberId, kind: &str, hash: u128, deadline: Instant) -> Result<bool, Miss> {
+        match self.region.query(member_key(member), Query::Holds { kind: kind.into(), hash }, deadline).await {
+            Ok(Answer::Holds(holds)) => Ok(holds),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
+        }
+    }
+
+    pub(super) fn known_type(&self, kind: &str, field: &str) -> Result<(), Miss> {
+        let programmes = self.board.programmes();
+        if programmes.current().is_some_and(|programme| programme.aliases.contains_key(kind)) {
+            return Ok(());
+        }
+        let detail = format!("the programme has no alias type {kind:?}; its types are in [aliases]");
+        Err(Miss::No(Rejection::new(Code::UnknownAliasType, field, &detail)))
+    }
+
+    /// Reserves an alias for a member; answers whether it was free.
+    pub(super) async fn reserve(&self, member: MemberId, alias: &Alias, field: &str) -> Result<bool, Miss> {
+        match self.aliases.reserve(alias.hash, member).await.map_err(failure)? {
+            Reserved::Fresh => Ok(true),
+            Reserved::Mine => Ok(false),
+            Reserved::Taken => Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out"))),
+        }
+    }
+
+    /// Gives back what a request reserved and did not need: it was refused, or had been answered before and the alias
+    /// was taken away since. What the member's journal says it holds stays.
+    pub(super) async fn give_back_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
+        for alias in reserved {
+            if !self.holds(member, &alias.kind, alias.hash, deadline).await? {
+                self.aliases.give_back(alias.hash, member).await.map_err(failure)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Gifts from member to member.
+
+use std::time::Instant;
+
+use tessera_domain::command::{Ask, Command};
+use tessera_domain::decide;
+use tessera_domain::ids::MemberId;
+use tessera_domain::record::{Body, Record};
+use tessera_domain::{Code, Rejection};
+
+use super::{Done, GiftState, Members, Miss, unknown_member};
+use crate::member::{Answer, Query};
+use crate::names::member_key;
+
+impl Members {
+    /// Gives points to another member: a saga (rule 15). What is cut off on the way is finished by a reminder.
+    ///
+    /// # Errors
+    /// `unknown_member` when there is no such taker, the rejection of the giver, or a failure.
+    pub async fn give(&self, from: MemberId, header: u128, wallet: u8, points: i64, to: MemberId, deadline: Instant) -> Result<(Done, GiftState), Miss> {
+        if from == to {
+            return Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")));
+        }
+        // It must be able to answer: a member that exists is never gone.
+        if let Err(Miss::No(no)) = self.view(to, deadline).await {
+            return Err(Miss::No(Rejection { field: "/recipient".into(), ..no }));
+        }
+        let done = self.command(from, Command { header, ask: Ask::Give { wallet, points, to } }, deadline).await?;
+        let state = match self.gift(from, done.seq, deadline).await? {
+            GiftState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(GiftState::Pending),
+            settled => settled,
+        };
+        Ok((done, state))
+    }
+
+    /// How a gift stands, by its giver's record.
+    ///
+    /// # Errors
+    /// A failure.
+    pub async fn gift(&self, from: MemberId, seq: u64, deadline: Instant) -> Result<GiftState, Miss> {
+        match self.region.query(member_key(from), Query::Gift(Some(seq)), deadline).await {
+            Ok(Answer::Gifts(pending, _)) if pending.contains(&seq) => Ok(GiftState::Pending),
+            Ok(Answer::Gifts(_, taken)) => Ok(if taken { GiftState::Done } else { GiftState::Undone }),
+            Ok(_) => Err(unknown_member()),
+            Err(failure) => Err(Miss::Failure(failure)),
+        }
+    }
+
+    /// Brings what a member has given and nobody has answered to its end.
+    ///
+    /// # Errors
+    /// A failure; it is asked after again.
+    pub async fn finish_gifts(&self, from: MemberId, deadline: Instant) -> Result<(), Miss> {
+        let Ok(Answer::Gifts(pending, _)) = self.region.query(member_key(from), Query::Gift(None), deadline).await else { return Ok(()) };
+        for seq in pending {
+            if let Some(record) = self.record(from, seq).await? {
+                self.finish_gift(from, seq, &record, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The taker's answer, then the giver's last step. Each may be repeated by anybody: it takes effect once.
+    async fn finish_gift(&self, from: MemberId, seq: u64, record: &Record, deadline: Instant) -> Result<GiftState, Miss> {
+        let (Body::Gave { to, .. }, Some(gift)) = (&record.body, decide::gift(from, seq, record)) else { return Ok(GiftState::Done) };
+        let answered = self.command(*to, Command { header: 0, ask: Ask::Take(Box::new(gift)) }, deadline).await?;
+        let taken = matches!(answered.record.body, Body::Took { .. });
+        match self.command(from, Command { header: 0, ask: Ask::SettleGift { gift: seq, taken } }, deadline).await {
+            Ok(_) => {}
+            // Somebody else was faster.
+            Err(Miss::No(no)) if no.code == Code::NothingDue => {}
+            Err(miss) => return Err(miss),
+        }
+        Ok(if taken { GiftState::Done } else { GiftState::Undone })
+    }
+}
