@@ -195,7 +195,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("hold_confirmed", Body::HoldConfirmed { wallet: 1, hold: 6, points: 20, asked: Some(20) }),
         ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
         ("redeemed", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: None }),
-        ("redeemed offline", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: Some(Offline { used: Allowed { allowance: 7, counter: 2 }, store: "367".into(), till: "4".into(), at: 1_700_000_000_000 }) }),
+        ("redeemed offline", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: Some(Box::new(Offline { used: Allowed { allowance: 7, counter: 2 }, store: "367".into(), till: "4".into(), at: 1_700_000_000_000 })) }),
         ("allowed", Body::Allowed { wallet: 1, store: "367".into(), till: "4".into(), points: 500, not_after: 1_700_000_000_000, ttl_ms: Some(3_600_000) }),
         ("adjusted", Body::Adjusted { wallet: 0, points: -5, reason: "counted twice".into(), allow_debt: true, write_off: false }),
         ("returned", Body::Returned(Box::new(Returned { asked: asked(KeyKind::Return, SaleName::Seq(5)), back: back() }))),

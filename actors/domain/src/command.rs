@@ -26,9 +26,9 @@ pub enum Ask {
     PlaceHold { wallet: u8, asked: Asked, ttl_ms: Option<i64> },
     ConfirmHold { hold: u64, points: Option<i64> },
     CancelHold { hold: u64 },
-    Redeem { wallet: u8, asked: Asked, offline: Option<Offline> },
+    Redeem { wallet: u8, asked: Asked, offline: Option<Box<Offline>> },
     /// Lets a till take points without a connection.
-    Allow { wallet: u8, store: Text, till: Text, points: i64, ttl_ms: Option<i64> },
+    Allow(Box<Allow>),
     Adjust { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Return(Box<Return>),
     /// Goods without a receipt: no sale is named.
@@ -51,6 +51,16 @@ pub enum Ask {
     Tick,
     /// Changes the profile.
     Update(Box<crate::profile::Change>),
+}
+
+/// What a till may take without a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Allow {
+    pub wallet: u8,
+    pub store: Text,
+    pub till: Text,
+    pub points: i64,
+    pub ttl_ms: Option<i64>,
 }
 
 /// Points on their way from one member to another.

@@ -41,7 +41,7 @@ pub enum Body {
     HoldPlaced { wallet: u8, points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
     HoldConfirmed { wallet: u8, hold: u64, points: i64, asked: Option<i64> },
     HoldCancelled { hold: u64 },
-    Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked, offline: Option<Offline> },
+    Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked, offline: Option<Box<Offline>> },
     Adjusted { wallet: u8, points: i64, reason: Text, allow_debt: bool, write_off: bool },
     Returned(Box<Returned>),
     /// Without a receipt: what today's base rules claim, and what of it was there.

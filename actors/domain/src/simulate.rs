@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::basket::{Allowed, Basket};
-use crate::command::{Ask, BlindReturn, Command, Purchase, Return, SaleName};
+use crate::command::{Allow, Ask, BlindReturn, Command, Purchase, Return, SaleName};
 use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
 use crate::member::Member;
@@ -193,10 +193,10 @@ impl Mirror {
             Body::HoldConfirmed { hold, asked, .. } => Ask::ConfirmHold { hold: self.number(*hold), points: *asked },
             Body::HoldCancelled { hold } => Ask::CancelHold { hold: self.number(*hold) },
             Body::Redeemed { wallet, asked, offline, .. } => {
-                let mine = |offline: Offline| Offline { used: Allowed { allowance: self.number(offline.used.allowance), ..offline.used }, ..offline };
+                let mine = |offline: Box<Offline>| Box::new(Offline { used: Allowed { allowance: self.number(offline.used.allowance), ..offline.used }, ..*offline });
                 Ask::Redeem { wallet: *wallet, asked: *asked, offline: offline.clone().map(mine) }
             }
-            Body::Allowed { wallet, store, till, points, ttl_ms, .. } => Ask::Allow { wallet: *wallet, store: store.clone(), till: till.clone(), points: *points, ttl_ms: *ttl_ms },
+            Body::Allowed { wallet, store, till, points, ttl_ms, .. } => Ask::Allow(Box::new(Allow { wallet: *wallet, store: store.clone(), till: till.clone(), points: *points, ttl_ms: *ttl_ms })),
             Body::Adjusted { wallet, points, reason, allow_debt, write_off } => {
                 Ask::Adjust { wallet: *wallet, points: *points, reason: reason.clone(), allow_debt: *allow_debt, write_off: *write_off }
             }

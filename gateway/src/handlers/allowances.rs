@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use tessera_api::{answer, request};
-use tessera_domain::command::{Ask, Command};
+use tessera_domain::command::{Allow, Ask, Command};
 use tessera_domain::record::Body;
 
 use super::{Call, Stop};
@@ -20,7 +20,7 @@ pub(crate) async fn allow(call: &Call) -> Result<Answer, Stop> {
     let (store, till) = asked.place()?;
     let ttl_ms = asked.ttl_seconds.map(|seconds| seconds.saturating_mul(1_000));
     let member = call.known(&asked.member).await?;
-    let done = call.members().command(member, Command { header, ask: Ask::Allow { wallet, store, till, points: asked.points, ttl_ms } }, call.deadline).await?;
+    let done = call.members().command(member, Command { header, ask: Ask::Allow(Box::new(Allow { wallet, store, till, points: asked.points, ttl_ms })) }, call.deadline).await?;
     let programmes = call.programmes();
     let mut written = answer::written(&programmes, &call.languages(), done.member, done.seq, &done.record).ok_or_else(super::unknown_version)?;
     if let (Body::Allowed { not_after, .. }, Some(signer)) = (&done.record.body, &call.surface.signer) {

@@ -78,7 +78,7 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     let member = call.known(&redemption.member).await?;
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
-    let offline = redemption.offline.as_ref().map(|offline| offline.read(member, programme)).transpose()?;
+    let offline = redemption.offline.as_ref().map(|offline| offline.read(member, programme)).transpose()?.map(Box::new);
     call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked, offline }).await
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::draft::priced;
 use super::{AHEAD, Draft};
 use crate::basket::{Allowed, Basket};
+use crate::command::Allow;
 use crate::member::Allowance;
 use crate::programme::Programme;
 use crate::record::{Asked, Body, Event, Movement, Offline, Record};
@@ -25,7 +26,8 @@ const USES: u32 = 1_000;
 /// Allowances that are remembered of one member, at most.
 const KEPT: usize = 200;
 
-pub(super) fn allow(draft: &mut Draft<'_>, wallet: u8, (store, till): (&Text, &Text), points: i64, ttl_ms: Option<Millis>) -> Result<Body, Rejection> {
+pub(super) fn allow(draft: &mut Draft<'_>, asked: &Allow) -> Result<Body, Rejection> {
+    let Allow { wallet, points, ttl_ms, .. } = *asked;
     let ttl = ttl_ms.unwrap_or(LONGEST);
     if !(60_000..=LONGEST).contains(&ttl) {
         return Err(Rejection::new(Code::Invalid, "/ttl_seconds", "an allowance lives between one minute and 7 days: 60 to 604800 seconds"));
@@ -43,7 +45,7 @@ pub(super) fn allow(draft: &mut Draft<'_>, wallet: u8, (store, till): (&Text, &T
         let detail = format!("{points} points are asked for, and {} are available that no other allowance promises; ask for fewer", available.max(0));
         return Err(Rejection::new(Code::InsufficientPoints, "/points", &detail));
     }
-    Ok(Body::Allowed { wallet, store: store.clone(), till: till.clone(), points, not_after: draft.now + ttl, ttl_ms })
+    Ok(Body::Allowed { wallet, store: asked.store.clone(), till: asked.till.clone(), points, not_after: draft.now + ttl, ttl_ms })
 }
 
 /// A redemption that a till made without a connection.
@@ -66,7 +68,7 @@ pub(super) fn redeem(draft: &mut Draft<'_>, wallet: u8, asked: Asked, offline: &
         draft.roll(wallet, offline.at, expires_at);
         draft.meet_debt(wallet);
     }
-    Ok(Body::Redeemed { wallet, points, currency, value, asked, offline: Some(offline.clone()) })
+    Ok(Body::Redeemed { wallet, points, currency, value, asked, offline: Some(Box::new(offline.clone())) })
 }
 
 /// A points tender of a sale: its wallet and whether it was taken. The goods are sold: what goes beyond the allowance is for staff.

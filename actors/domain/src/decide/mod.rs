@@ -118,7 +118,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::ConfirmHold { .. }
         | Ask::CancelHold { .. }
         | Ask::Redeem { .. }
-        | Ask::Allow { .. }
+        | Ask::Allow(_)
         | Ask::Adjust { .. }
         | Ask::Transfer { .. }
         | Ask::Deliver { .. }
@@ -165,7 +165,7 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
         Ask::Redeem { wallet, asked, offline: None } => redeem::redeem(&mut draft, *wallet, *asked)?,
         Ask::Redeem { wallet, asked, offline: Some(offline) } => allowance::redeem(&mut draft, *wallet, *asked, offline, records)?,
-        Ask::Allow { wallet, store, till, points, ttl_ms } => allowance::allow(&mut draft, *wallet, (store, till), *points, *ttl_ms)?,
+        Ask::Allow(asked) => allowance::allow(&mut draft, asked)?,
         Ask::Adjust { wallet, points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *wallet, *points, reason, *allow_debt, *write_off)?,
         Ask::Return(asked) => returns::give_back(&mut draft, asked, records)?,
         Ask::BlindReturn(asked) => returns::blind(&mut draft, asked)?,

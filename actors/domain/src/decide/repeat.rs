@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::basket::{Basket, Tender};
-use crate::command::{Ask, Command, Purchase, Return};
+use crate::command::{Allow, Ask, Command, Purchase, Return};
 use crate::keys::{HEADER_DAYS, KeyKind, Keys};
 use crate::record::{Body, Record, Sale};
 use crate::time::{DAY_MS, Millis};
@@ -64,7 +64,8 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
         (Ask::PlaceHold { wallet, asked, ttl_ms }, Body::HoldPlaced { wallet: of, asked: before, ttl_ms: ttl, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds")),
         (Ask::Redeem { wallet, asked, offline }, Body::Redeemed { wallet: of, asked: before, offline: o, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(offline == o, "/offline")),
-        (Ask::Allow { wallet, store, till, points, ttl_ms }, Body::Allowed { wallet: of, store: s, till: t, points: p, ttl_ms: ttl, .. }) => {
+        (Ask::Allow(asked), Body::Allowed { wallet: of, store: s, till: t, points: p, ttl_ms: ttl, .. }) => {
+            let Allow { wallet, store, till, points, ttl_ms } = &**asked;
             unless(wallet == of, "/wallet").or(unless(store == s, "/store")).or(unless(till == t, "/till")).or(unless(points == p, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds"))
         }
         (Ask::ConfirmHold { hold, points }, Body::HoldConfirmed { hold: before, asked, .. }) => unless(hold == before, "").or(unless(points == asked, "/points")),

@@ -3,7 +3,7 @@
 use super::tests::{NOON, World, basket, line, points, source};
 use crate::Code;
 use crate::basket::{Allowed, Basket, Tender};
-use crate::command::{Ask, Return, SaleName};
+use crate::command::{Allow, Ask, Return, SaleName};
 use crate::keys::{KeyKind, Keys};
 use crate::record::{Asked, Body, Figures, Notice, Offline, Record};
 use crate::time::{DAY_MS, Millis};
@@ -15,11 +15,11 @@ fn adjust(points: i64) -> Ask {
 }
 
 fn allow(points: i64) -> Ask {
-    Ask::Allow { wallet: 0, store: "1".into(), till: "4".into(), points, ttl_ms: None }
+    Ask::Allow(Box::new(Allow { wallet: 0, store: "1".into(), till: "4".into(), points, ttl_ms: None }))
 }
 
 fn redeem(points: i64, allowance: u64, counter: u32, at: Millis) -> Ask {
-    Ask::Redeem { wallet: 0, asked: Asked::Points(points), offline: Some(Offline { used: Allowed { allowance, counter }, store: "1".into(), till: "4".into(), at }) }
+    Ask::Redeem { wallet: 0, asked: Asked::Points(points), offline: Some(Box::new(Offline { used: Allowed { allowance, counter }, store: "1".into(), till: "4".into(), at })) }
 }
 
 fn pays(amount: i64, allowance: u64, counter: u32) -> Tender {
@@ -57,7 +57,7 @@ fn rule_14_an_allowance_promises_what_no_other_does() {
     assert_eq!(world.does(10, allow(200)).err(), Some(Code::InsufficientPoints), "their uses may be on their way");
     world.now += 7 * DAY_MS;
     world.does(10, allow(200)).expect("the others have ended");
-    let week = Ask::Allow { wallet: 0, store: "1".into(), till: "4".into(), points: 1, ttl_ms: Some(7 * DAY_MS + 1) };
+    let week = Ask::Allow(Box::new(Allow { wallet: 0, store: "1".into(), till: "4".into(), points: 1, ttl_ms: Some(7 * DAY_MS + 1) }));
     assert_eq!(world.does(11, week).err(), Some(Code::Invalid));
 }
 

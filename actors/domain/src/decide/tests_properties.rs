@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::tests::{NOON, World, basket, line, source};
 use super::Decision;
 use crate::basket::{Allowed, Basket, Tender};
-use crate::command::{Ask, LineBack, Return, SaleName};
+use crate::command::{Allow, Ask, LineBack, Return, SaleName};
 use crate::compile::{ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
 use crate::finance::postings;
 use crate::goals::{GoalKind, Measure};
@@ -259,7 +259,7 @@ impl Run {
             }
             Op::Allow { wallet, part: of, hours } => {
                 let wallet = u8::from(*wallet);
-                Ask::Allow { wallet, store: "1".into(), till: "4".into(), points: part(available(wallet), *of), ttl_ms: Some(i64::from(*hours) * 3_600_000) }
+                Ask::Allow(Box::new(Allow { wallet, store: "1".into(), till: "4".into(), points: part(available(wallet), *of), ttl_ms: Some(i64::from(*hours) * 3_600_000) }))
             }
             Op::Offline { allowance, counter, part: of, hours_ago, bought } => {
                 let allowance = Self::pick(&self.numbers(|body| matches!(body, Body::Allowed { .. })), *allowance)?;
@@ -267,7 +267,7 @@ impl Run {
                 let (used, at) = (Allowed { allowance, counter: u32::from(*counter) }, self.world.now - Millis::from(*hours_ago) * 3_600_000);
                 let points = part(points, *of);
                 if !bought {
-                    return Some(Ask::Redeem { wallet, asked: Asked::Points(points), offline: Some(Offline { used, store: "1".into(), till: "4".into(), at }) });
+                    return Some(Ask::Redeem { wallet, asked: Asked::Points(points), offline: Some(Box::new(Offline { used, store: "1".into(), till: "4".into(), at })) });
                 }
                 let id = if wallet == 0 { "" } else { "stars" };
                 let tender = Tender { kind: "points".into(), amount: points, wallet: id.into(), hold: None, offline: Some(used), lines: Vec::new() };
