@@ -3,9 +3,11 @@
 amount = sales value + the shop's own discounts; discount = those; the manufacturer's coupon is a tender that counts as
 money. Quantity 0, or above 100 (nearly all fuel), is a weight or volume: one unit.
 """
+import collections
 import csv
 import gzip
 import pathlib
+import random
 from itertools import groupby
 
 FILE = pathlib.Path(__file__).parent / "data" / "two_weeks.csv.gz"
@@ -37,3 +39,13 @@ def baskets(limit=None, path=FILE):
                 "member": {"alias": {"type": "card", "value": rows[0]["household_id"]}}, "source": "journey",
                 "store": rows[0]["store_id"], "transaction_id": basket, "currency": "USD",
                 "occurred_at": rows[0]["transaction_timestamp"].replace(" ", "T"), "lines": lines, "tenders": tenders}
+
+
+def households(path, most, seed):
+    """[(household, its purchases in order)], so many drawn at random; 0: all, in random order."""
+    found = collections.defaultdict(list)
+    for id, basket in baskets(path=path):
+        found[id].append(basket)
+    work = sorted(found.items())
+    random.Random(seed).shuffle(work)
+    return work[:most or None]

@@ -6,6 +6,7 @@ that tests/year_points.py computes from the file alone.
     fortnight.py --file FILE.csv.gz   any file of that shape, such as the whole year
 """
 import argparse
+import atexit
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ def run(*arguments):
 
 def serve(binary, folder, programme=PROGRAMME):
     process = subprocess.Popen([binary, "serve", "--folder", folder, "--programme", programme, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+    atexit.register(process.kill)
     for line in process.stderr:
         if "ready on http://" in line:
             return process, line.rsplit("http://", 1)[1].strip()

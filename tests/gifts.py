@@ -14,7 +14,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -100,13 +99,19 @@ def main():
     if total != MEMBERS * START:
         problems.append(f"{total} points, and {MEMBERS * START} were there")
     # Every request again: what was acknowledged is answered the same, what was in doubt takes effect once.
-    acknowledged = 0
+    acknowledged, made = 0, {}
     for key, body, status, answer in sent:
         again_status, again, _ = api("POST", "/v1/transfers", body, Idempotency_Key=key)
+        if again_status == 201:
+            made.setdefault(key, set()).add(again["id"])
         if status in (201, 202):
             acknowledged += 1
             if again_status != 201 or again | {"state": ""} != answer | {"state": ""} or again["id"] not in gifts:
                 problems.append(f"{key} was answered {status} {answer}, and is answered {again_status} {again}")
+    pending()
+    ids = [entry["id"] for entries in statements.values() for entry in entries if entry["type"] == "gift"]
+    if any(len(of) != 1 for of in made.values()) or sorted(ids) != sorted(id for of in made.values() for id in of):
+        problems.append(f"{len(ids)} gifts stand in the statements, and {len(made)} requests made {sum(len(of) for of in made.values())}")
     # What was received cannot be given on.
     poor = api("POST", "/v1/members", {"aliases": []}, Idempotency_Key="poor")[1]["member"]
     rich = names[0]
@@ -116,12 +121,9 @@ def main():
         if status != good:
             problems.append(f"a gift from {giver} is answered {status} {answer}")
     serving.end(signal.SIGTERM)
-    audit = subprocess.run([args.binary, "audit", "--folder", str(folder / "data")], capture_output=True, text=True)
-    if audit.returncode:
-        problems.append(f"the audit: {audit.stdout[-600:]} {audit.stderr[-300:]}")
+    problems += node.audit(args.binary, folder / "data")
     shutil.rmtree(folder)
-    for problem in problems[:8]:
-        print("problem:", problem[:900])
+    node.tell(problems)
     print(f"{len(gifts)} gifts, {acknowledged} acknowledged, {args.kills} times killed: {len(problems)} problems")
     return 1 if problems or not gifts else 0
 

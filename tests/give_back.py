@@ -15,7 +15,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +46,7 @@ def household(api, rng, programme, work, counts, problems):
     """Buys and gives back what one household bought."""
     lines, member = [], None
     for basket in work:
-        bought, quoted = None, api("POST", "/v1/quotes", basket)
+        quoted = api("POST", "/v1/quotes", basket)
         status, bought, _ = api("POST", "/v1/purchases", basket)
         counts["baskets"] += 1
         if status != 201:
@@ -79,7 +78,7 @@ def household(api, rng, programme, work, counts, problems):
             problems.append(f"{member} ends with {one}")
 
 
-def client(number, port, rng_seed, work):
+def client(port, rng_seed, work):
     api, counts, problems = Api(port), collections.Counter(), []
     programme = tomllib.loads(RICH.read_text())
     for id, all_of_it in work:
@@ -96,24 +95,16 @@ def main():
     parser.add_argument("--households", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    by_household = collections.defaultdict(list)
-    for id, basket in baskets.baskets(path=args.file):
-        by_household[id].append(basket)
-    work = sorted(by_household.items())
-    random.Random(args.seed).shuffle(work)
-    work = work[:args.households or None]
+    work = baskets.households(args.file, args.households, args.seed)
     parent = pathlib.Path(tempfile.mkdtemp(prefix="tessera-give-back-"))
     serving, began = node.Node(args.binary, parent / "data", RICH, AT), time.monotonic()
     with multiprocessing.Pool(CLIENTS) as pool:
-        found = pool.starmap(client, [(number, serving.port, args.seed, work[number::CLIENTS]) for number in range(CLIENTS)])
+        found = pool.starmap(client, [(serving.port, args.seed, work[number::CLIENTS]) for number in range(CLIENTS)])
     counts, problems = sum((counts for counts, _ in found), collections.Counter()), [problem for _, some in found for problem in some]
     serving.end(signal.SIGTERM)
-    audit = subprocess.run([args.binary, "audit", "--folder", str(parent / "data")], capture_output=True, text=True)
-    if audit.returncode:
-        problems.append(f"the audit: {audit.stdout[-800:]} {audit.stderr[-500:]}")
+    problems += node.audit(args.binary, parent / "data")
     shutil.rmtree(parent)
-    for problem in problems[:8]:
-        print("problem:", problem[:1500])
+    node.tell(problems)
     print(f"{counts['baskets']} baskets of {len(work)} households quoted, bought and given back in {counts['lines']} lines, {counts['kept']} achievements kept, "
           f"{time.monotonic() - began:.0f} s: {len(problems)} problems")
     return 1 if problems or not counts["lines"] else 0

@@ -1,4 +1,5 @@
-"""A node as a process, clients that post to it, and what they were told; for disk.py."""
+"""A node as a process, its audit, clients that post to it, and what they were told."""
+import atexit
 import collections
 import hashlib
 import http.client
@@ -26,6 +27,7 @@ class Node:
         arguments = [binary, "serve", "--folder", str(folder), "--programme", str(programme),
                      "--listen", "127.0.0.1:0", "--clock-start-at", start]
         self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn", "RUST_BACKTRACE": "0"})
+        atexit.register(self.process.kill)  # nobody else would, if the check dies
         self.port, self.hung, began = None, False, time.monotonic()
         while self.port is None and self.process.poll() is None:
             ready = re.search(r"ready on http://.*:(\d+)\n", self.words())
@@ -63,6 +65,28 @@ class Node:
         if code not in codes or len(said) != 1 or not said[0].startswith("tessera: "):
             return f"ends with code {code} and says {' | '.join(said)[:400] or 'nothing'}"
         return None
+
+
+def audit(binary, folder):
+    """What the audit finds wrong in a folder that no node holds: a list of one, or of none."""
+    made = subprocess.run([binary, "audit", "--folder", str(folder)], capture_output=True, text=True)
+    return [f"the audit: {made.stdout[-800:]} {made.stderr[-400:]}"] if made.returncode else []
+
+
+def job(api, made, patience=LIMIT * 30):
+    """A job that has begun, once it has ended; RuntimeError if it does not."""
+    ends = time.monotonic() + patience
+    while made.get("state") in ("waiting", "running"):
+        if time.monotonic() > ends:
+            raise RuntimeError(f"a job does not end: {made}")
+        time.sleep(0.05)
+        made = api("GET", f"/v1/jobs/{made['id']}")[1]
+    return made
+
+
+def tell(problems, most=8):
+    for problem in problems[:most]:
+        print("problem:", str(problem)[:1500])
 
 
 def ask(connection, method, path, body=None):

@@ -15,7 +15,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -226,12 +225,9 @@ def main():
 
     uses, beyond, overdrawn = check.allowances(rng)
     check.serving.end(signal.SIGTERM)
-    audit = subprocess.run([check.args.binary, "audit", "--folder", str(check.folder / "data")], capture_output=True, text=True)
-    if audit.returncode:
-        check.problems.append(f"the audit: {audit.stdout[-800:]}")
+    check.problems += node.audit(check.args.binary, check.folder / "data")
     shutil.rmtree(check.folder)
-    for problem in check.problems[:8]:
-        print("problem:", problem[:1200])
+    node.tell(check.problems)
     print(f"{sum(len(share) for share in shares)} lines in 3 batches, sent 3 times; {uses} uses of allowances, {beyond} of them beyond, {overdrawn} members overdrawn: {len(check.problems)} problems")
     return 1 if check.problems else 0
 

@@ -17,7 +17,6 @@ import pathlib
 import random
 import signal
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -143,12 +142,9 @@ def main():
     if {one["version"]: one for one in Api(again.port)("GET", "/v1/programme/versions")[1]["versions"]} != versions:
         problems.append("after another start the history is another one")
     again.end(signal.SIGTERM)
-    audit = subprocess.run([arguments.binary, "audit", "--folder", f"{parent}/folder"], capture_output=True, text=True)
-    if audit.returncode:
-        problems.append(f"the audit: {audit.stdout[-500:]} {audit.stderr[-500:]}")
+    problems += node.audit(arguments.binary, f"{parent}/folder")
     shutil.rmtree(parent)
-    for problem in problems[:10]:
-        print(problem)
+    node.tell(problems)
     print(f"{len(bought)} purchases by {len(seen)} of {len(versions)} versions: {len(problems)} problems")
     sys.exit(bool(problems) or len(seen) < 10)
 

@@ -17,7 +17,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from fractions import Fraction
@@ -240,9 +239,7 @@ def work(arguments, share):
         if len(problems) > 5:
             break
     served.end(signal.SIGTERM)
-    audit = subprocess.run([arguments.binary, "audit", "--folder", f"{parent}/folder"], capture_output=True, text=True)
-    if audit.returncode:
-        problems.append(f"the audit: {audit.stdout[-1500:]} {audit.stderr[-500:]}")
+    problems += node.audit(arguments.binary, f"{parent}/folder")
     shutil.rmtree(parent)
     return counts, problems
 
@@ -257,8 +254,7 @@ def main():
     with multiprocessing.Pool(PROCESSES) as shares:
         done = shares.starmap(work, [(arguments, share) for share in range(PROCESSES)])
     problems = [problem for _, found in done for problem in found]
-    for problem in problems[:3]:
-        print(problem)
+    node.tell(problems)
     sums = {name: sum(counts[name] for counts, _ in done) for name in done[0][0]}
     print(f"{sums['cases']} baskets under {sums['programmes']} programmes, {sums['refused']} refused as they had to be, seed {arguments.seed}: {len(problems)} problems")
     sys.exit(bool(problems))

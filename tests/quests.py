@@ -15,7 +15,6 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import zoneinfo
@@ -241,14 +240,11 @@ def main():
         reached, undone = reached + member.reached, undone + member.undone
         problems += [f"programme {number}: {problem}" for problem in member.problems]
         started.end(signal.SIGTERM)
-        audit = subprocess.run([args.binary, "audit", "--folder", str(folder / "data")], capture_output=True, text=True)
-        if audit.returncode:
-            problems.append(f"programme {number}, audit: {audit.stdout[-400:]} {audit.stderr[-400:]}")
+        problems += node.audit(args.binary, folder / "data")
         shutil.rmtree(folder, ignore_errors=True)
         if problems:
             break
-    for problem in problems[:5]:
-        print("problem:", problem)
+    node.tell(problems)
     print(f"{args.programmes} programmes, {commands} commands, reached {reached} times and undone {undone}, {len(problems)} problems")
     return 1 if problems or undone < args.programmes else 0
 

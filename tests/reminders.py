@@ -11,10 +11,10 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -36,6 +36,18 @@ PROGRAMME = {
 def statement(api, member):
     """Entries, oldest first; reading it posts nothing."""
     return api("GET", f"/v1/members/{member}/statement")[1]["entries"][::-1]
+
+
+def told(port, member):
+    """Names of the events that its stream has told after two seconds."""
+    names = []
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/v1/members/{member}/events", headers={"Last-Event-ID": "0.0"}), timeout=2) as stream:
+            for line in stream:
+                names += [line.decode().removeprefix("event:").strip()] if line.startswith(b"event:") else []
+    except TimeoutError:
+        return names
+    return [*names, "the stream has ended"]
 
 
 def wait_for(api, members, what, holds):
@@ -92,9 +104,8 @@ def main():
             problems.append(f"nothing was due for {member}: {statement(api, member)}")
     # What was told ahead, and what happened, as apps see it.
     for kind, expected in {"plain": ["points.earned", "points.expiring", "points.expired"], "later": ["points.pending", "points.activated", "points.expired"]}.items():
-        seen = subprocess.run(["curl", "-sN", "-m", "2", "-H", "Last-Event-ID: 0.0", f"http://127.0.0.1:{serving.port}/v1/members/{kinds[kind][0]}/events"], capture_output=True, text=True).stdout
-        names = [line.removeprefix("event: ") for line in seen.splitlines() if line.startswith("event: ")] or [line.removeprefix("event:") for line in seen.splitlines() if line.startswith("event:")]
-        if [name for name in names if name in expected] != expected:
+        names = told(serving.port, kinds[kind][0])
+        if [name for name in names if name in [*expected, "the stream has ended"]] != expected:
             problems.append(f"{kind}: the stream tells {names}")
     # Nothing is posted twice.
     before = {member: len(statement(api, member)) for all_of_kind in kinds.values() for member in all_of_kind}
@@ -102,12 +113,9 @@ def main():
     twice = [member for member, count in before.items() if len(statement(api, member)) != count]
     problems += [f"{len(twice)} members are posted to again"] if twice else []
     serving.end(signal.SIGTERM)
-    audit = subprocess.run([args.binary, "audit", "--folder", str(folder / "data")], capture_output=True, text=True)
-    if audit.returncode:
-        problems.append(f"the audit: {audit.stdout[-500:]} {audit.stderr[-500:]}")
+    problems += node.audit(args.binary, folder / "data")
     shutil.rmtree(folder)
-    for problem in problems[:10]:
-        print("problem:", problem)
+    node.tell(problems)
     print(f"reminders: {args.members} members that nobody asked for, {len(problems)} problems")
     return 1 if problems else 0
 

@@ -18,6 +18,7 @@ import tomllib
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
+import node  # noqa: E402
 from fortnight import run, serve  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -25,11 +26,7 @@ from programme import Api  # noqa: E402
 def job(api, path, body):
     """What came of a job, and how long it took."""
     began = time.monotonic()
-    status, made, _ = api("POST", path, body)
-    while status in (200, 202) and made["state"] in ("waiting", "running"):
-        time.sleep(0.2)
-        status, made, _ = api("GET", f"/v1/jobs/{made['id']}")
-    return made, time.monotonic() - began
+    return node.job(api, api("POST", path, body)[1]), time.monotonic() - began
 
 
 def ended(folder, binary, programme, expected):

@@ -22,6 +22,13 @@ from programme import Api  # noqa: E402
 ZONES = ["UTC", "Pacific/Apia", "America/St_Johns", "Asia/Kathmandu"]
 
 
+def done(answered):
+    status, answer, _ = answered
+    if status != 201:
+        sys.exit(f"not taken: {status} {answer}")
+    return answer
+
+
 def told(binary, zone, count):
     """Every answer, and every statement, of a node in a zone."""
     folder, answers = tempfile.mkdtemp(prefix="tessera-zones-"), []
@@ -30,10 +37,11 @@ def told(binary, zone, count):
     api = Api(serving.port)
     members = []
     for _, basket in baskets.baskets(count):
-        answers.append(api("POST", "/v1/purchases", basket)[1])
+        assert not basket["occurred_at"].endswith("Z") and "+" not in basket["occurred_at"], "the baskets tell local time"
+        answers.append(done(api("POST", "/v1/purchases", basket | {"business_date": basket["occurred_at"][:10]})))
         members.append(answers[-1]["member"])
     for number, made in enumerate(answers[::7]):
-        answers.append(api("POST", "/v1/returns", {"purchase": made["id"], "occurred_at": "2018-01-01T04:00:00Z"}, Idempotency_Key=f"r{number}")[1])
+        answers.append(done(api("POST", "/v1/returns", {"purchase": made["id"], "occurred_at": "2018-01-01T04:00:00Z"}, Idempotency_Key=f"r{number}")))
     for member in sorted(set(members)):
         for what in ("", "/lots", "/statement", "/tier", "/quests", "/achievements"):
             answers.append(api("GET", f"/v1/members/{member}{what}")[1])
@@ -61,8 +69,7 @@ def main():
         if answers != first:
             place = next(n for n, (a, b) in enumerate(zip(first, answers)) if a != b)
             problems.append(f"{zone}: {answers[place - 200:place + 200]}")
-    for problem in problems:
-        print("problem:", problem)
+    node.tell(problems)
     print(f"{args.baskets} baskets in {len(ZONES)} zones, {len(first)} bytes of answers each: {len(problems)} problems")
     return 1 if problems else 0
 

@@ -76,7 +76,9 @@ impl Finance {
     /// # Errors
     /// `Unavailable` with how far it has come, when the feed is longer than that: ask again, it goes on from there.
     pub async fn roll_forward(&self, deadline: Instant) -> Result<RollForward, Failure> {
-        let mut book = self.book.lock().await;
+        // Whoever holds it reads for this one too.
+        let waited = tokio::time::timeout_at(deadline.into(), self.book.lock()).await;
+        let mut book = waited.map_err(|_| Failure::Unavailable("the books are being read; ask again".into()))?;
         self.catch_up(&mut book, deadline).await?;
         let mut all = RollForward::default();
         for ((wallet, day), flows) in book.iter().flat_map(|shard| &shard.roll.days) {

@@ -12,7 +12,7 @@ const CLOSE: u16 = 3;
 const RECEIPTS: u16 = 4;
 const EXCEPTIONS: u16 = 5;
 /// Books that a source's transaction ids are spread over.
-const BOOKS: u64 = 4_096;
+const BOOKS: u64 = 256;
 /// The one programme of a node.
 const PROGRAMME: u32 = 0;
 

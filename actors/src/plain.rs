@@ -82,7 +82,7 @@ impl<P: Plain> Behaviour for Entity<P> {
         P::decode(&entity.0, seq, frame).map_err(|e| e.to_string())
     }
 
-    // Few records: the journal is its own snapshot.
+    // The journal is its own snapshot: it is read whole when the entity wakes.
     fn snapshot(&self, _entity: &EntityKey, _state: &mut P::State) -> Vec<Page> {
         Vec::new()
     }

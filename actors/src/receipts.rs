@@ -1,13 +1,14 @@
 //! Which member a receipt counts for, and what staff must look at: both fed by the feed of all members (rules 17, 23).
 //!
-//! The feed is read shard by shard from a cursor. What a stretch of it says is grouped by book, told to the books, and only then
-//! the cursor moves on: a stretch that is read again says nothing new. A book keeps what is still to be taken back until it was.
+//! The feed is read from a cursor of each shard. What a stretch of all of them says is grouped by book, told to the books, and only then
+//! the cursors move on: a stretch that is read again says nothing new. A book keeps what is still to be taken back until it was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 use tessera_cluster::{Failure, Limits, Ownership, Region, Reply};
 use tessera_codec::{Damage, TooLong};
@@ -180,36 +181,53 @@ impl Receipts {
 
     /// Reads the feed until it is aborted.
     pub async fn run(self) {
+        // After a start or an error a book may still have to take something back.
+        let mut careful = true;
         loop {
-            for shard in 0..self.feed.shards() {
-                if let Err(error) = self.read(shard).await {
+            match self.pass(careful).await {
+                Ok(Pass::More) => careful = false,
+                Ok(Pass::End) => {
+                    careful = false;
+                    tokio::time::sleep(EVERY).await;
+                }
+                Err(error) => {
                     metrics::counter!("tessera_receipts_failures_total").increment(1);
-                    tracing::error!(%error, shard, "receipts cannot be read on; tried again");
+                    tracing::error!(%error, "receipts cannot be read on; tried again");
+                    careful = true;
+                    tokio::time::sleep(EVERY).await;
                 }
             }
-            tokio::time::sleep(EVERY).await;
         }
     }
 
-    /// A shard's feed from its cursor to its end.
-    async fn read(&self, shard: u16) -> Result<(), String> {
-        let cell: Bytes = format!("feed/receipts/{shard}").into();
-        let mut kept = self.cells.get(cell.clone()).await.map_err(|e| e.to_string())?;
-        loop {
+    /// A stretch of each shard's feed, from its cursor: what they say goes to the books together, so that each book has one record of it.
+    async fn pass(&self, careful: bool) -> Result<Pass, String> {
+        let (mut seen, mut read, mut pass) = (HashMap::new(), Vec::new(), Pass::End);
+        for shard in 0..self.feed.shards() {
+            let head = self.feed.head(shard);
+            let cell: Bytes = format!("feed/receipts/{shard}").into();
+            let kept = self.cells.get(cell.clone()).await.map_err(|e| e.to_string())?;
             let from = kept.as_deref().and_then(|bytes| bytes.try_into().ok()).map_or(0, Offset::from_le_bytes);
-            if from >= self.feed.head(shard) {
-                return Ok(());
+            if from < head {
+                let (fed, next) = self.feed.next(shard, from).await?;
+                self.gather(&fed, &mut seen).await?;
+                if next < head {
+                    pass = Pass::More;
+                }
+                read.push((cell, kept, next));
             }
-            let (fed, next) = self.feed.next(shard, from).await?;
-            self.tell(&fed).await?;
-            let moved: Bytes = next.to_le_bytes().to_vec().into();
-            let outcome = self.cells.compare_and_set(cell.clone(), kept, Some(moved.clone())).await.map_err(|e: StoreError| e.to_string())?;
-            kept = if outcome.applied { Some(moved) } else { outcome.before };
         }
+        let mut told = stream::iter(seen).map(|(book, seen)| self.tell_book(book, seen, careful)).buffer_unordered(AT_ONCE);
+        while let Some(outcome) = told.next().await {
+            outcome?;
+        }
+        // Another node's reader may have been faster: then its cursor stands.
+        let moved = read.into_iter().map(|(cell, kept, next)| self.cells.compare_and_set(cell, kept, Some(next.to_le_bytes().to_vec().into())));
+        try_join_all(moved).await.map_err(|e: StoreError| e.to_string())?;
+        Ok(pass)
     }
 
-    async fn tell(&self, fed: &[Fed]) -> Result<(), String> {
-        let mut seen: HashMap<EntityKey, Vec<(u64, Bearer)>> = HashMap::new();
+    async fn gather(&self, fed: &[Fed], seen: &mut HashMap<EntityKey, Vec<(u64, Bearer)>>) -> Result<(), String> {
         for Fed { member, seq, record, .. } in fed {
             if let Body::Purchased(sale) = &record.body {
                 let bearer = Bearer { at: record.at, member: *member, seq: *seq };
@@ -226,21 +244,22 @@ impl Receipts {
                 }
             }
         }
-        let mut told = stream::iter(seen).map(|(book, seen)| self.tell_book(book, seen)).buffer_unordered(AT_ONCE);
-        while let Some(outcome) = told.next().await {
-            outcome?;
-        }
         Ok(())
     }
 
-    async fn tell_book(&self, book: EntityKey, seen: Vec<(u64, Bearer)>) -> Result<(), String> {
+    async fn tell_book(&self, book: EntityKey, seen: Vec<(u64, Bearer)>, careful: bool) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
+        let mut second = careful;
         for part in seen.chunks(TOLD) {
             match self.books.ask(book, Told::Seen(part.to_vec()), deadline).await {
-                Reply::Done { .. } | Reply::Refused(Nothing::New) => {}
+                Reply::Done { record, .. } => second |= !record.second.is_empty(),
+                Reply::Refused(Nothing::New) => {}
                 Reply::Refused(Nothing::TooLong) => return Err("a record of a book of receipts would be too long".into()),
                 Reply::Failed(failure) => return Err(failure.to_string()),
             }
+        }
+        if !second {
+            return Ok(());
         }
         // Also what an earlier reading left: it was cut off before it was done.
         let pending = self.books.query(book, None, deadline).await.map_err(|e| e.to_string())?;
@@ -288,16 +307,18 @@ impl Receipts {
     }
 }
 
+/// Whether the feed went on when it was read.
+enum Pass {
+    More,
+    End,
+}
+
 /// In which books the keys of a purchase stand, and under which fingerprint.
 fn places(keys: &Keys) -> Vec<(EntityKey, u64)> {
-    let only = |keys: Keys| keys.fingerprints(KeyKind::Purchase).first().copied();
-    let natural = keys.natural.as_ref().and_then(|key| {
-        let fingerprint = only(Keys { natural: Some(key.clone()), ..Keys::default() })?;
-        Some((receipts_key(&key.source, &key.store, key.business_date), fingerprint))
-    });
-    let transaction = keys.transaction.as_ref().and_then(|key| {
-        let fingerprint = only(Keys { transaction: Some(key.clone()), ..Keys::default() })?;
-        Some((receipts_of_source_key(&key.source, fingerprint), fingerprint))
+    let natural = keys.natural.as_ref().map(|key| (receipts_key(&key.source, &key.store, key.business_date), key.fingerprint(KeyKind::Purchase)));
+    let transaction = keys.transaction.as_ref().map(|key| {
+        let fingerprint = key.fingerprint(KeyKind::Purchase);
+        (receipts_of_source_key(&key.source, fingerprint), fingerprint)
     });
     natural.into_iter().chain(transaction).collect()
 }

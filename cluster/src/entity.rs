@@ -280,6 +280,9 @@ impl<B: Behaviour> Life<B> {
 
     fn write_snapshot(&mut self) {
         let pages = self.birth.behaviour.snapshot(&self.birth.key, &mut self.state);
+        if pages.is_empty() {
+            return;
+        }
         self.snapshot_bytes = pages.iter().map(|page| page.bytes.len()).sum();
         self.since_snapshot = 0;
         self.bytes_since_snapshot = 0;

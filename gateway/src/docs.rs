@@ -75,9 +75,9 @@ fn describe(status: &str) -> &'static str {
         "412" => "Another version was saved meanwhile: read it first",
         "428" => "No If-Match, or one that is no version",
         "413" => "Too large",
-        "415" => "Not JSON",
+        "415" => "Not JSON; of a batch, not lines of JSON",
         "422" => "The content is wrong",
-        "429" => "Too many requests wait for this member",
+        "429" => "Too many requests wait for this member, or too many jobs",
         _ => "Certainly no effect (`outcome: none`), or send the same again (`outcome: unknown`)",
     }
 }

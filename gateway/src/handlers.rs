@@ -129,9 +129,15 @@ impl Call {
 
     /// The member that somebody's alias or id names; nobody is enrolled.
     pub(crate) async fn known(&self, who: &request::Who) -> Result<MemberId, Stop> {
-        Ok(match whom(who)? {
+        self.known_at(who, "/member").await
+    }
+
+    /// The same, of another field than `/member`.
+    pub(crate) async fn known_at(&self, who: &request::Who, field: &str) -> Result<MemberId, Stop> {
+        let at = |no: Rejection| Rejection { field: no.field.replacen("/member", field, 1).into(), ..no };
+        Ok(match whom(who).map_err(at)? {
             Who::Member(member) => member,
-            Who::Alias(kind, value) => self.members().look_up(&kind, &value).await?,
+            Who::Alias(kind, value) => self.members().look_up(&kind, &value).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(at(no)) } else { miss })?,
         })
     }
 

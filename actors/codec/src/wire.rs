@@ -1,5 +1,6 @@
 //! How fields become bytes. A layout is a list of fields, or of tags and fields, written out once.
 
+use bincode::de::read::Reader;
 use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
@@ -57,7 +58,12 @@ impl Wire for Text {
         (**self).encode(to)
     }
     fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
-        String::get(from).map(Into::into)
+        // As a string is written: its length, then its bytes. Short ones, nearly all, need no memory of their own.
+        let length = usize::try_from(u64::get(from)?).map_err(|_| DecodeError::LimitExceeded)?;
+        let bytes = from.reader().peek_read(length).ok_or(DecodeError::UnexpectedEnd { additional: length })?;
+        let text = std::str::from_utf8(bytes).map(Self::from).map_err(|inner| DecodeError::Utf8 { inner })?;
+        from.reader().consume(length);
+        Ok(text)
     }
 }
 

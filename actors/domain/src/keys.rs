@@ -41,20 +41,39 @@ pub enum KeyKind {
     Void,
 }
 
+impl KeyKind {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Purchase => b"purchase",
+            Self::Return => b"return",
+            Self::Void => b"void",
+        }
+    }
+}
+
+impl NaturalKey {
+    /// Stored: the hash and its layout never change.
+    #[must_use]
+    pub fn fingerprint(&self, kind: KeyKind) -> u64 {
+        let day = self.business_date.0.to_le_bytes();
+        fingerprint(&[b"natural", kind.name(), self.source.as_bytes(), self.store.as_bytes(), self.till.as_bytes(), &day, self.sequence.as_bytes()])
+    }
+}
+
+impl TransactionId {
+    /// Stored: the hash and its layout never change.
+    #[must_use]
+    pub fn fingerprint(&self, kind: KeyKind) -> u64 {
+        fingerprint(&[b"transaction", kind.name(), self.source.as_bytes(), self.id.as_bytes()])
+    }
+}
+
 impl Keys {
-    /// Fingerprints of the keys given. Stored: the hash and its layout never change.
+    /// Fingerprints of the keys given.
     #[must_use]
     pub fn fingerprints(&self, kind: KeyKind) -> smallvec::SmallVec<[u64; 3]> {
-        let kind: &[u8] = match kind {
-            KeyKind::Purchase => b"purchase",
-            KeyKind::Return => b"return",
-            KeyKind::Void => b"void",
-        };
-        let natural = self.natural.as_ref().map(|key| {
-            let day = key.business_date.0.to_le_bytes();
-            fingerprint(&[b"natural", kind, key.source.as_bytes(), key.store.as_bytes(), key.till.as_bytes(), &day, key.sequence.as_bytes()])
-        });
-        let transaction = self.transaction.as_ref().map(|key| fingerprint(&[b"transaction", kind, key.source.as_bytes(), key.id.as_bytes()]));
+        let natural = self.natural.as_ref().map(|key| key.fingerprint(kind));
+        let transaction = self.transaction.as_ref().map(|key| key.fingerprint(kind));
         natural.into_iter().chain(transaction).chain(self.content).collect()
     }
 

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::Text;
+use crate::{Code, Rejection, Text};
 use crate::ids::MemberId;
-use crate::time::Millis;
+use crate::time::{DAY_MS, Millis};
 
 /// A purchase that bears a receipt.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -93,6 +93,20 @@ impl Book {
             self.pending.retain(|pending| *pending != bearer);
         }
     }
+}
+
+/// A card shown later claims a sale for so long (rule 23).
+const CLAIM: Millis = 30 * DAY_MS;
+
+/// Whether a sale can still be claimed.
+///
+/// # Errors
+/// `clock` when it cannot.
+pub fn in_time(occurred_at: Millis, now: Millis) -> Result<(), Rejection> {
+    if occurred_at < now.saturating_sub(CLAIM) {
+        return Err(Rejection::new(Code::Clock, "/occurred_at", "a claim is made within 30 days of the sale; staff can adjust the balance instead"));
+    }
+    Ok(())
 }
 
 /// Why staff must look at something.

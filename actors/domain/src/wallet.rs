@@ -96,7 +96,10 @@ impl Wallet {
     /// When points that expire are next told of, so many days ahead; 0 = not at all.
     #[must_use]
     pub fn next_notice(&self, days: i32) -> Millis {
-        let next = self.live.iter().map(|lot| lot.expires_at).find(|at| *at > self.noticed && *at != NEVER).filter(|_| days > 0);
+        if days == 0 {
+            return NEVER;
+        }
+        let next = self.live.iter().map(|lot| lot.expires_at).find(|at| *at > self.noticed && *at != NEVER);
         next.map_or(NEVER, |at| at - i64::from(days) * DAY_MS)
     }
 

@@ -21,10 +21,8 @@ impl Members {
         if from == to {
             return Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")));
         }
-        // It must be able to answer: a member that exists is never gone.
-        if let Err(Miss::No(no)) = self.view(to, deadline).await {
-            return Err(Miss::No(Rejection { field: "/recipient".into(), ..no }));
-        }
+        // It must be able to answer: a member that exists is never gone. One that cannot be asked now may not exist.
+        self.view(to, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/recipient".into(), ..no }) } else { miss })?;
         let done = self.command(from, Command { header, ask: Ask::Give { wallet, points, to } }, deadline).await?;
         let state = match self.gift(from, done.seq, deadline).await? {
             GiftState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(GiftState::Pending),
@@ -51,7 +49,7 @@ impl Members {
     /// # Errors
     /// A failure; it is asked after again.
     pub async fn finish_gifts(&self, from: MemberId, deadline: Instant) -> Result<(), Miss> {
-        let Ok(Answer::Gifts(pending, _)) = self.region.query(member_key(from), Query::Gift(None), deadline).await else { return Ok(()) };
+        let Answer::Gifts(pending, _) = self.region.query(member_key(from), Query::Gift(None), deadline).await.map_err(Miss::Failure)? else { return Ok(()) };
         for seq in pending {
             if let Some(record) = self.record(from, seq).await? {
                 self.finish_gift(from, seq, &record, deadline).await?;

@@ -83,9 +83,13 @@ fn instant(value: &str, zone: &jiff::tz::TimeZone) -> Result<i64, Rejection> {
     })
 }
 
-fn day(value: &str) -> Result<Day, Rejection> {
+/// A date.
+///
+/// # Errors
+/// A rejection that points at `field`.
+pub fn day(value: &str, field: &str) -> Result<Day, Rejection> {
     let date = if value.len() == 10 { value.parse::<Date>().ok() } else { None };
-    date.map(Day::of).ok_or_else(|| invalid("/business_date", "a date such as 2026-11-21"))
+    date.map(Day::of).ok_or_else(|| invalid(field, "a date such as 2026-11-21"))
 }
 
 fn ids(lines: &[Text], field: &str) -> Result<Vec<Text>, Rejection> {
@@ -109,13 +113,16 @@ impl Purchase {
         if self.lines.len() > MAX_LINES {
             return Err(Rejection::new(Code::TooManyLines, "/lines", "a basket has at most 1000 lines; send it in two parts"));
         }
-        if self.tenders.len() > MAX_TENDERS || self.discounts.len() > MAX_TENDERS {
-            return Err(invalid("/tenders", "at most 50 tenders and 50 discounts"));
+        if self.tenders.len() > MAX_TENDERS {
+            return Err(invalid("/tenders", "at most 50 tenders"));
+        }
+        if self.discounts.len() > MAX_TENDERS {
+            return Err(invalid("/discounts", "at most 50 discounts"));
         }
         let source = text(&self.source, 64, || "/source".into())?;
         let store = text(&self.store, 64, || "/store".into())?;
         let till = text(&self.till, 64, || "/till".into())?;
-        let business_date = self.business_date.as_deref().map(day).transpose()?;
+        let business_date = self.business_date.as_deref().map(|date| day(date, "/business_date")).transpose()?;
         let mut keys = keys([&source, &store, &till], business_date, self.sequence.as_ref(), self.transaction_id.as_ref(), "")?;
         let currency = Currency::from_str(&self.currency).map_err(|e| invalid("/currency", e))?;
         let lines = self.lines.iter().enumerate().map(|(place, line)| line.read(place, member)).collect::<Result<_, _>>()?;
@@ -178,7 +185,7 @@ impl Receipt {
         let source = text(&self.source, 64, || format!("{at}/source"))?;
         let store = text(&self.store, 64, || format!("{at}/store"))?;
         let till = text(&self.till, 64, || format!("{at}/till"))?;
-        let day = self.business_date.as_deref().map(day).transpose()?;
+        let day = self.business_date.as_deref().map(|date| day(date, &format!("{at}/business_date"))).transpose()?;
         keys([&source, &store, &till], day, self.sequence.as_ref(), self.transaction_id.as_ref(), at)
     }
 }

@@ -59,7 +59,7 @@ pub struct JobShown {
     pub id: String,
     /// `waiting`, `running`, `done` or `failed`.
     pub state: &'static str,
-    /// Records read, of so many.
+    /// Records read, or lines of a batch done, of so many.
     #[schema(minimum = 0)]
     pub done: u64,
     #[schema(minimum = 0)]
@@ -67,7 +67,7 @@ pub struct JobShown {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What came of it; of a journal see `…/result`.
+    /// What came of it; of a journal or a batch see `…/result`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub result: Option<serde_json::Value>,
@@ -264,12 +264,11 @@ pub struct ApartShown {
 
 /// Renders cohorts as of the day before a period and of its last day.
 #[must_use]
-pub fn ifrs15(programme: &Programme, before: &Cohorts, after: &Cohorts, today: Day) -> Ifrs15 {
+pub fn ifrs15(programme: &Programme, (before, eve): (&Cohorts, Day), (after, end): (&Cohorts, Day)) -> Ifrs15 {
     let one = |(key, cohort): (&tessera_domain::finance::ifrs15::CohortKey, &tessera_domain::finance::ifrs15::Cohort)| {
         let rules = programme.wallet(key.wallet);
-        let rate = rules.expected_redemption(today);
-        let (allocated, revenue) = (cohort.allocated(key.currency), cohort.revenue(key.currency, rate));
-        let earlier = before.all.get(key).map_or(0, |cohort| cohort.revenue(key.currency, rate));
+        let rates = [eve, end].map(|day| rules.expected_redemption(day));
+        let (allocated, revenue) = (cohort.allocated(key.currency), cohort.revenue(key.currency, rates[1]));
         let month = key.month.date().to_string();
         CohortShown {
             wallet: rules.id.to_string(),
@@ -277,7 +276,7 @@ pub fn ifrs15(programme: &Programme, before: &Cohorts, after: &Cohorts, today: D
             month: month[..month.len() - 3].to_owned(),
             allocated,
             revenue,
-            revenue_of_period: revenue - earlier,
+            revenue_of_period: cohort.revenue_of_period(before.all.get(key), key.currency, rates),
             deferred: allocated - revenue,
             points: cohort.points,
             redeemed: cohort.redeemed,
@@ -390,7 +389,7 @@ pub struct ExceptionShown {
     #[schema(example = "exc_3")]
     pub id: String,
     /// `receipt_used`: two members used one receipt, and this one's purchase was taken back; `return_without_sale`: a return waited
-    /// 90 days for its sale.
+    /// 90 days for its sale; `allowance_exceeded`: a till sold more for points than it was allowed, and nothing was taken for it.
     #[schema(example = "receipt_used")]
     pub why: &'static str,
     pub member: String,

@@ -6,6 +6,7 @@ mod books;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tessera_actors::names::member_of;
@@ -128,7 +129,7 @@ async fn run(store: Arc<dyn Store>, shards: u16) -> Result<Report, String> {
     let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts, jobs: Default::default(), signer: None, ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
     let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
-    let closing_by_finance = finance_closing(address, &ids).await?;
+    let closing_by_finance = finance_closing(address, &ids, &mut problems).await?;
     stop.send_replace(true);
     server.await.map_err(|e| e.to_string())?;
     members.drain().await;
@@ -181,16 +182,20 @@ async fn compare(address: SocketAddr, ledgers: &HashMap<MemberId, Ledger>, ids: 
 }
 
 /// What each wallet closes at in the roll-forward, in the order of `ids`.
-async fn finance_closing(address: SocketAddr, ids: &[String]) -> Result<Vec<i64>, String> {
+async fn finance_closing(address: SocketAddr, ids: &[String], problems: &mut Vec<String>) -> Result<Vec<i64>, String> {
     let mut connection = Connection::open(address).await.map_err(|e| e.to_string())?;
     loop {
         // Far in the future: whatever is posted has come.
         let answer = connection.get("/v1/reports/liability?day=2200-01-01").await.map_err(|e| e.to_string())?;
-        if answer.status == http::StatusCode::SERVICE_UNAVAILABLE {
+        let shown: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
+        if shown["code"] == "unavailable" {
             // A long feed is read in parts.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         }
-        let shown: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|e| e.to_string())?;
+        if answer.status != http::StatusCode::OK {
+            problems.push(format!("finance cannot close: {}", shown["detail"]));
+        }
         let closing = |id: &String| {
             let wallet = shown["wallets"].as_array().into_iter().flatten().find(|wallet| wallet["wallet"] == **id);
             wallet.map_or(0, |wallet| wallet["pending"].as_i64().unwrap_or(0) + wallet["active"].as_i64().unwrap_or(0))

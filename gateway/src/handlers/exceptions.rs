@@ -46,7 +46,7 @@ pub(crate) async fn close(call: &Call, id: &str) -> Result<Answer, Stop> {
     if author.trim().is_empty() {
         return Err(Rejection::new(Code::Invalid, "/author", "say who has looked at it").into());
     }
-    let unknown = || Rejection::new(Code::UnknownException, "", "there is no such exception");
+    let unknown = || Rejection::new(Code::UnknownException, "", "there is no such exception; GET /v1/exceptions lists them");
     let number = number(id).ok_or_else(unknown)?;
     // What was closed stays so: a retry is answered with it, also somebody else's.
     call.surface.receipts.close(number, author, note, call.deadline).await.map_err(Miss::Failure)?;

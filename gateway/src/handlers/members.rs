@@ -137,12 +137,12 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     let bad = |field: &str, text: &str| Stop::from(Rejection::new(Code::Invalid, field, text));
     let limit = match call.field("limit") {
         None => PAGE,
-        Some(limit) => limit.parse().ok().filter(|limit| (1..=PAGE_MOST).contains(limit)).ok_or_else(|| bad("limit", "between 1 and 200"))?,
+        Some(limit) => limit.parse().ok().filter(|limit| (1..=PAGE_MOST).contains(limit)).ok_or_else(|| bad("/limit", "between 1 and 200"))?,
     };
     let head = call.members().view(member, call.deadline).await?.seq;
     let to = match call.field("cursor") {
         None => head,
-        Some(cursor) => read_cursor(cursor).filter(|to| *to <= head).ok_or_else(|| bad("cursor", "send the `next` of the page before, or none for the first"))?,
+        Some(cursor) => read_cursor(cursor).filter(|to| *to <= head).ok_or_else(|| bad("/cursor", "send the `next` of the page before, or none for the first"))?,
     };
     let from = to.saturating_sub(limit - 1).max(1);
     let records = call.members().history(member, from, to).await?;

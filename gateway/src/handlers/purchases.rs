@@ -7,14 +7,12 @@ use tessera_api::read::{TakenBack, purchase_id};
 use tessera_api::{answer, request};
 use tessera_domain::command::{Ask, Command, SaleName};
 use tessera_domain::ids::MemberId;
+use tessera_domain::receipts;
 use tessera_domain::record::Body;
 use tessera_domain::{Code, Rejection};
 
 use super::{Call, Stop, no_programme, unknown_version, whom};
 use crate::problem::{Answer, json};
-
-/// A card may be shown this long after the sale, in milliseconds.
-const CLAIM: i64 = 30 * tessera_domain::time::DAY_MS;
 
 /// What a basket comes to before its member is asked.
 pub(crate) struct Asked {
@@ -85,9 +83,7 @@ pub(crate) async fn claim(call: &Call) -> Result<Answer, Stop> {
         return call.done(StatusCode::CREATED, &done);
     }
     let named = if purchase.keys.natural.is_some() { "/sequence" } else { "/transaction_id" };
-    if purchase.basket.occurred_at < call.members().clock().now() - CLAIM {
-        return Err(Rejection::new(Code::Clock, "/occurred_at", "a claim is made within 30 days of the sale").into());
-    }
+    receipts::in_time(purchase.basket.occurred_at, call.members().clock().now())?;
     let bearer = call.surface.receipts.find(&purchase.keys, call.deadline).await.map_err(Miss::Failure)?;
     if bearer.is_some_and(|bearer| bearer.member != asked.member) {
         return Err(Rejection::new(Code::ReceiptUsed, named, "this receipt counts for another member already").into());

@@ -19,13 +19,8 @@ const MOST_DAYS: i32 = 3_660;
 /// Bytes of a journal, at most.
 const MOST_BYTES: usize = 256 << 20;
 
-fn day(text: &str, field: &str) -> Result<Day, Rejection> {
-    let date = text.parse().map(Day::of);
-    date.map_err(|_| Rejection::new(Code::Invalid, field, "a day such as 2026-10-31"))
-}
-
 fn span(from: &str, to: &str) -> Result<(Day, Day), Rejection> {
-    let (from, to) = (day(from, "/from")?, day(to, "/to")?);
+    let (from, to) = (read::day(from, "/from")?, read::day(to, "/to")?);
     if from > to || to.0 - from.0 > MOST_DAYS {
         return Err(Rejection::new(Code::Invalid, "/to", "not before from, and at most ten years after it"));
     }
@@ -66,7 +61,7 @@ pub(crate) async fn liability(call: &Call) -> Result<Answer, Stop> {
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
     let day = match call.field("day") {
-        Some(text) => day(text, "/day")?,
+        Some(text) => read::day(text, "/day")?,
         None => Day::at(call.members().clock().now(), &programme.zone),
     };
     let book = call.surface.finance.roll_forward(call.deadline).await.map_err(Miss::Failure)?;
@@ -78,7 +73,7 @@ pub(crate) async fn liability(call: &Call) -> Result<Answer, Stop> {
     responses((status = 200, description = "Closed, now or before", body = ClosesShown)))]
 pub(crate) async fn close(call: &Call) -> Result<Answer, Stop> {
     let asked: CloseDays = call.read()?;
-    let through = day(&asked.through, "/through")?;
+    let through = read::day(&asked.through, "/through")?;
     let author = read::text(&asked.author, 64, || "/author".into())?;
     if author.trim().is_empty() {
         return Err(Rejection::new(Code::Invalid, "/author", "say who closes").into());
@@ -111,9 +106,10 @@ pub(crate) async fn ifrs15(call: &Call) -> Result<Answer, Stop> {
     let (from, to) = span(&asked.from, &asked.to)?;
     let (finance, programme) = (call.surface.finance.clone(), call.programmes().current().ok_or_else(no_programme)?.clone());
     begun(call, call.surface.jobs.begin(Kind::Report, move |job| async move {
-        let found = finance.cohorts(&[from.plus(-1), to], &job.progress).await?;
+        let eve = from.plus(-1);
+        let found = finance.cohorts(&[eve, to], &job.progress).await?;
         let [before, after] = <[_; 2]>::try_from(found).map_err(|_| "two days were asked for")?;
-        let shown = report::ifrs15(&programme, &before, &after, to);
+        let shown = report::ifrs15(&programme, (&before, eve), (&after, to));
         serde_json::to_value(&shown).map(Made::Json).map_err(|e| e.to_string())
     }))
 }

@@ -101,7 +101,7 @@ pub(crate) async fn transfer(call: &Call) -> Result<Answer, Stop> {
     if !transfer.to.is_empty() && transfer.to != transfer.from {
         return Err(Rejection::new(Code::Invalid, "/to", "a gift stays in its wallet; leave this out").into());
     }
-    let (member, to) = (call.known(&transfer.member).await?, call.known(recipient).await?);
+    let (member, to) = (call.known(&transfer.member).await?, call.known_at(recipient, "/recipient").await?);
     let (done, state) = call.members().give(member, header, from, transfer.points, to, call.deadline).await?;
     given(call, &done, state)
 }

@@ -212,9 +212,10 @@ impl<'a> Draft<'a> {
     /// Points that expire before long.
     fn post_notice(&mut self, wallet: u8) {
         let days = self.programme.wallet(wallet).expiry.map_or(0, |rule| rule.notice_days);
-        let by = self.now.saturating_add(i64::from(days) * DAY_MS);
+        let now = self.now;
+        let by = now.saturating_add(i64::from(days) * DAY_MS);
         let seen = self.wallet(wallet);
-        if seen.next_notice(days) > by.saturating_sub(i64::from(days) * DAY_MS) {
+        if seen.next_notice(days) > now {
             return;
         }
         let noticed = seen.noticed;
@@ -359,8 +360,8 @@ impl<'a> Draft<'a> {
         let programme = self.programme.clone();
         let changes = self.metric_changes();
         // As it stands with the ends of periods that are posted with this record.
-        let mut tier = self.member.tier.clone();
-        self.events.iter().filter(|event| matches!(event, Event::TierChanged { .. } | Event::TierReviewed { .. })).for_each(|event| tier.apply(event));
+        let mut tier = Cow::Borrowed(&self.member.tier);
+        self.events.iter().filter(|event| matches!(event, Event::TierChanged { .. } | Event::TierReviewed { .. })).for_each(|event| tier.to_mut().apply(event));
         let mut carried = tier.carried(&programme.tiers, Day::at(self.now, &programme.zone), &changes);
         if period < tier.reviewed {
             carried = carried.max(tier.replayed(&programme.tiers, period, &programme.zone, &changes));

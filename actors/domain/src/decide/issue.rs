@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Draft;
 use crate::basket::{Basket, Worth};
 use crate::earn::{Earned, WHOLE_BASKET};
-use crate::programme::{Programme, UnlockRule};
+use crate::programme::{PendingRule, Programme, UnlockRule};
 use crate::rules::Head;
 use crate::record::{Movement, Unlock};
 use crate::time::{DAY_MS, Day, Millis, NEVER, expiry};
@@ -63,7 +63,8 @@ pub(super) fn active(draft: &mut Draft<'_>, wallet: u8, programme: &Programme, p
 /// The points by what they wait for; `None` first.
 fn parts(wallet: u8, programme: &Programme, head: &Head<'_>, worth: &Worth, earned: &Earned) -> Vec<(Option<Unlock>, i64)> {
     let all = earned.of(wallet);
-    if programme.pending.is_empty() || all <= 0 {
+    let holds_back = |rule: &PendingRule| rule.wallet.is_none_or(|of| of == wallet) && rule.when.head(head);
+    if all <= 0 || !programme.pending.iter().any(holds_back) {
         return if all > 0 { vec![(None, all)] } else { Vec::new() };
     }
     // A line that earns by rule 5 holds the basket's bonus back, also when its own points come to 0.

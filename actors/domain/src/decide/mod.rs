@@ -72,15 +72,13 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
     }
     match &command.ask {
         Ask::Purchase(purchase) => {
-            for fingerprint in purchase.keys.fingerprints(KeyKind::Purchase) {
-                member.keys.find(fingerprint).for_each(&mut add);
-            }
+            let fingerprints = purchase.keys.fingerprints(KeyKind::Purchase);
+            fingerprints.iter().for_each(|fingerprint| member.keys.find(*fingerprint).for_each(&mut add));
+            // A return that waits for it.
+            member.awaited.iter().filter(|(of, _)| fingerprints.contains(of)).for_each(|(_, seq)| add(u64::from(*seq)));
             // A hold may be over by now, and is then taken again; a line that comes back names its sale.
             purchase.basket.tenders.iter().filter_map(|tender| tender.hold).filter(|seq| exists(*seq)).for_each(&mut add);
             purchase.basket.tenders.iter().filter_map(|tender| tender.offline).map(|used| used.allowance).filter(|seq| exists(*seq)).for_each(&mut add);
-            for fingerprint in purchase.keys.fingerprints(KeyKind::Purchase) {
-                member.awaited.iter().filter(|(of, _)| *of == fingerprint).for_each(|(_, seq)| add(u64::from(*seq)));
-            }
             for sale in purchase.basket.lines.iter().filter_map(|line| line.gives_back()).map(|returns| returns.sale).filter(|seq| exists(*seq)) {
                 add(sale);
                 member.last_return(sale).into_iter().for_each(&mut add);

@@ -113,6 +113,9 @@ fn lines_back(bought: &Sale, worth: &Worth, before: &SaleLeft, asked: &Return) -
 /// Gives back what returns say that have waited for this sale: it then earns what is kept (rule 17). Those that do not fit it
 /// wait on.
 pub(super) fn waited(draft: &mut Draft<'_>, sold: &Sale, worth: &Worth, records: &Records) -> (Vec<(u64, Back)>, bool) {
+    if draft.member.waiting.is_empty() {
+        return (Vec::new(), true);
+    }
     let seq = u64::from(draft.seq());
     let (mut all, mut all_fit) = (Vec::new(), true);
     let mut before = whole(sold);

@@ -241,6 +241,12 @@ impl Cohort {
         of.and_then(|(num, den)| crate::number::round(&num, &den, Rounding::HalfEven)).unwrap_or(0)
     }
 
+    /// Revenue of a period: what there is at its end, less what there was before it, each by the rate expected then (rule 26).
+    #[must_use]
+    pub fn revenue_of_period(&self, before: Option<&Self>, currency: Currency, [eve, end]: [Ratio; 2]) -> i64 {
+        self.revenue(currency, end) - before.map_or(0, |before| before.revenue(currency, eve))
+    }
+
     /// Revenue of it so far: `allocated · min(1, redeemed / (redeemed + live · rate))`, half-even; nothing live: all of it.
     #[must_use]
     pub fn revenue(&self, currency: Currency, rate: Ratio) -> i64 {
@@ -284,5 +290,11 @@ mod tests {
         // Today's expected rate counts the live ones only: 4,500 redeemed, 10,400 live of which half are expected.
         let half = Cohort { price: 9_000, goods: 0, points: 1, ..cohort(4_500, 10_400) };
         assert_eq!(half.revenue(usd, Ratio { num: 1, den: 2 }), 4_175);
+        // A period in which nothing is redeemed and fewer are expected: the correction is its revenue.
+        let of_expected = Cohort { price: 9_000, goods: 0, points: 1, ..cohort(4_500, 5_200) };
+        let fewer = Ratio { num: 9, den: 10 };
+        assert_eq!(of_expected.revenue(usd, fewer), 4_412);
+        assert_eq!(of_expected.revenue_of_period(Some(&of_expected), usd, [Ratio::ONE, fewer]), 4_412 - 4_175);
+        assert_eq!(of_expected.revenue_of_period(None, usd, [Ratio::ONE, fewer]), 4_412);
     }
 }

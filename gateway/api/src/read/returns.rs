@@ -91,7 +91,8 @@ impl Return {
         }
         let currency = currency.ok_or_else(|| invalid("/currency", "goods without a receipt name their currency"))?;
         let receipt = self.receipt.as_ref();
-        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0))).collect::<Result<_, _>>()?;
+        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0)));
+        let lines = lines.collect::<Result<_, _>>().map_err(goods)?;
         let basket = Basket {
             source: receipt.map(|receipt| receipt.source.clone()).unwrap_or_default(),
             store: receipt.map(|receipt| receipt.store.clone()).unwrap_or_default(),
@@ -107,15 +108,25 @@ impl Return {
             tenders: Vec::new(),
             ext: Text::default(),
         };
+        basket.worth().map_err(goods)?;
         Ok(command::BlindReturn { basket: Arc::new(basket), keys })
     }
 }
 
+/// What is a line of a basket is one of the goods here.
+fn goods(no: Rejection) -> Rejection {
+    let field = no.field.strip_prefix("/lines").map(|rest| format!("/goods{rest}").into());
+    Rejection { field: field.unwrap_or_else(|| no.field.clone()), ..no }
+}
+
 fn points_of(refunds: &[crate::request::Refund]) -> Result<i64, Rejection> {
+    if refunds.len() > MAX_TENDERS {
+        return Err(invalid("/refunds", "at most 50 refunds"));
+    }
     let mut points = 0;
     for (place, refund) in refunds.iter().enumerate() {
-        if !(0..=MAX_AMOUNT).contains(&refund.amount) || place >= MAX_TENDERS {
-            return Err(invalid(format!("/refunds/{place}/amount"), "at most 50 refunds, each between 0 and 1000000000000 minor units"));
+        if !(0..=MAX_AMOUNT).contains(&refund.amount) {
+            return Err(invalid(format!("/refunds/{place}/amount"), "between 0 and 1000000000000 minor units"));
         }
         if &*refund.kind == "points" {
             points += refund.amount;

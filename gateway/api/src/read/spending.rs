@@ -70,7 +70,7 @@ pub(super) fn allowed(id: &str, counter: u32, member: MemberId, field: &str) -> 
 /// # Errors
 /// `unknown_wallet`.
 pub fn wallet(programme: &Programme, id: &str, field: &str) -> Result<u8, Rejection> {
-    let unknown = || Rejection::new(Code::UnknownWallet, field, &format!("the programme has no wallet {id:?}; leave it out for the first"));
+    let unknown = || Rejection::new(Code::UnknownWallet, field, &format!("the programme has no wallet {id:?}; name one of it"));
     programme.wallet_number(id).ok_or_else(unknown)
 }
 
