@@ -47,6 +47,7 @@ KNOWN = {
     "POST /v1/members/lookup": {"2xx": {"body": "$alias"}},
     "GET /v1/members/{}/events": {"2xx": {"headers": {"Last-Event-ID": "1.0"}}},
     "POST /v1/members/{}/adjustments": {"2xx": {"body": {"points": 7, "reason": "$fresh"}}, "409": {"body": {"points": -7_000_000_000, "reason": "$fresh"}}},
+    "POST /v1/members/{}/tier-grants": {"2xx": {"body": {"tier": "gold", "until": "2027-03-31", "reason": "$fresh"}}, "409": {"path": ["$poor"], "body": {"reason": "$fresh"}}},
     "POST /v1/members/{}/aliases": {"2xx": {"body": {"type": "app", "value": "$fresh"}}, "409": {"body": "$alias"}},
     "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": "$clash", "422": {"path": ["$member", "card:" + "x" * 65]}},
     "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},

@@ -113,6 +113,7 @@ frozen_enum!(Body {
     20 => TakeRefused { from, gift, wallet },
     21 => GiftSettled { gift, taken },
     22 => Allowed { wallet, store, till, points, not_after, ttl_ms },
+    23 => TierGiven { grant, reason },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },

@@ -205,6 +205,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("reversed", Body::Reversed { wallet: 0, redemption: 8, points: 20 }),
         ("transferred", Body::Transferred { from: 0, to: 1, points: 10, received: 499 }),
         ("alias_added", Body::AliasAdded { alias }),
+        ("tier_given", Body::TierGiven { grant: Some((2, Day(20_600))), reason: "a complaint".into() }),
         ("updated", Body::Updated(Box::new(Change { zone: Some("Europe/Berlin".into()), birthday: Some(Some((2, 29))), segments: Some(vec!["vip".into()]) }))),
         ("elapsed", Body::Elapsed),
         ("gave", Body::Gave { wallet: 0, points: 4, to: MemberId(u128::MAX) }),

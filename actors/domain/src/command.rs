@@ -8,7 +8,7 @@ use crate::ids::MemberId;
 use crate::keys::{KeyKind, Keys};
 use crate::number::{Currency, Decimal};
 use crate::record::{Alias, Asked, Offline};
-use crate::time::Millis;
+use crate::time::{Day, Millis};
 
 /// A command and the key it came under.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub enum Ask {
     RemoveAlias { kind: Text, hash: u128 },
     /// Posts what time has brought about: sent by a reminder.
     Tick,
+    /// Staff give a tier until the end of a day; `None`: what they gave ends.
+    GrantTier { grant: Option<(u8, Day)>, reason: Text },
     /// Changes the profile.
     Update(Box<crate::profile::Change>),
 }

@@ -38,6 +38,9 @@ impl LotId {
 pub struct GoalKey(pub u64);
 
 impl GoalKey {
+    /// Staff, as what gives a tier.
+    pub const STAFF: Self = Self(0);
+
     /// Whether it is an achievement.
     #[must_use]
     pub fn is_achievement(self) -> bool {

@@ -298,7 +298,7 @@ impl Member {
             }
             Body::Redeemed { offline: Some(offline), .. } => self.keys.insert(crate::keys::allowed(offline.used), self.seq, record.at),
             Body::Updated(change) => self.profile.apply(change),
-            Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } => {}
+            Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } | Body::TierGiven { .. } => {}
         }
         for event in &record.events {
             self.tier.apply(event);

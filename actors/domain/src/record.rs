@@ -60,6 +60,8 @@ pub enum Body {
     GiftSettled { gift: u64, taken: bool },
     AliasAdded { alias: Alias },
     AliasRemoved { kind: Text, hash: u128 },
+    /// Staff gave a tier until the end of a day, or ended what they had given.
+    TierGiven { grant: Option<(u8, Day)>, reason: Text },
     /// Its profile was changed.
     Updated(Box<Change>),
     /// A return whose sale has not come yet.

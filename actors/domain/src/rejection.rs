@@ -103,6 +103,8 @@ codes! {
     ReceiptUsed = "receipt_used", Conflict;
     /// The other member did not take the points: they are back.
     GiftRefused = "gift_refused", Conflict;
+    /// Staff have given no tier that could end.
+    NoGrant = "no_grant", Conflict;
     /// The line has been delivered, or never waited for it.
     NotPending = "not_pending", Conflict;
     /// The content breaks a rule; the detail says which.

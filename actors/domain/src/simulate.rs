@@ -213,6 +213,7 @@ impl Mirror {
             Body::Transferred { from, to, points, .. } => Ask::Transfer { from: *from, to: *to, points: *points },
             Body::AliasAdded { alias } => Ask::AddAlias { alias: alias.clone() },
             Body::AliasRemoved { kind, hash } => Ask::RemoveAlias { kind: kind.clone(), hash: *hash },
+            Body::TierGiven { grant, reason } => Ask::GrantTier { grant: *grant, reason: reason.clone() },
             Body::Updated(change) => Ask::Update(change.clone()),
             Body::ReturnWaits(asked) => Ask::Return(asked.clone()),
             Body::Gave { wallet, points, to } => Ask::Give { wallet: *wallet, points: *points, to: *to },

@@ -208,6 +208,7 @@ pub enum What {
     Allowance,
     Reversal,
     Adjustment,
+    TierGrant,
     Transfer,
     /// To another member.
     Gift,

@@ -105,7 +105,7 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } => {}
+        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } | Body::TierGiven { .. } => {}
         Body::Gave { wallet, points, .. } => found.push(("points.transferred", id(Kind::Transfer, seq), named(*wallet), Some(-points))),
         Body::Took { from, gift, wallet, points } => {
             let name = MadeId { kind: Kind::Transfer, member: *from, seq: *gift }.to_string();

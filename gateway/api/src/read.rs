@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use tessera_domain::basket::{self, Basket, LineKind, MAX_LINES, MAX_TENDERS};
-use tessera_domain::command;
+use tessera_domain::command::{self, Ask};
 use tessera_domain::ids::{Kind, MadeId, MemberId};
 use tessera_domain::keys::{Keys, NaturalKey, TransactionId};
 use tessera_domain::number::{Currency, Decimal};
@@ -22,7 +22,7 @@ use crate::Text;
 pub use self::returns::{TakenBack, purchase_id};
 use self::spending::allowed;
 pub use self::spending::wallet;
-use crate::request::{Alias, Goods, Line, Purchase, Receipt, Tender, Update};
+use crate::request::{Alias, Goods, Line, Purchase, Receipt, Tender, TierGrant, Update};
 
 fn invalid(field: impl Into<Text>, detail: &str) -> Rejection {
     Rejection::new(Code::Invalid, field, detail)
@@ -246,6 +246,33 @@ impl Tender {
         let wallet = text(&self.wallet, 32, || format!("/tenders/{place}/wallet"))?;
         let wallet = if programme.wallet_number(&wallet) == Some(0) && hold.is_none() && offline.is_none() { Text::default() } else { wallet };
         Ok(basket::Tender { kind: text(&self.kind, 32, || format!("/tenders/{place}/type"))?, amount: self.amount, wallet, hold, offline, lines })
+    }
+}
+
+/// Why staff do something.
+fn reason(reason: &Text) -> Result<Text, Rejection> {
+    let reason = text(reason, 200, || "/reason".into())?;
+    if reason.trim().is_empty() { Err(invalid("/reason", "say why")) } else { Ok(reason) }
+}
+
+impl TierGrant {
+    /// What is asked of the member.
+    ///
+    /// # Errors
+    /// A rejection that points at the field.
+    pub fn ask(&self, programme: &Programme) -> Result<Ask, Rejection> {
+        let grant = match (&self.tier, &self.until) {
+            (Some(tier), Some(until)) => {
+                let level = programme.tiers.levels.iter().position(|level| level.id == *tier).and_then(|place| u8::try_from(place).ok());
+                let tiers = || programme.tiers.levels.iter().skip(1).map(|level| &*level.id).collect::<Vec<_>>().join(", ");
+                let level = level.ok_or_else(|| invalid("/tier", &format!("no tier of the programme; those that can be given are {}", tiers())))?;
+                Some((level, day(until, "/until")?))
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err(invalid("/until", "give the last day of it, such as 2026-12-31")),
+            (None, Some(_)) => return Err(invalid("/tier", "name the tier; without one, leave until out too: what staff gave then ends now")),
+        };
+        Ok(Ask::GrantTier { grant, reason: reason(&self.reason)? })
     }
 }
 

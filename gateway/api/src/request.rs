@@ -38,6 +38,21 @@ pub struct Update {
     pub segments: Option<Option<Vec<Text>>>,
 }
 
+/// Staff give a tier for a time, whatever its metric carries; without a tier, what they gave ends now.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct TierGrant {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 32, example = "gold")]
+    pub tier: Option<Text>,
+    /// The last day of it, in the programme's zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", example = "2026-12-31")]
+    pub until: Option<Text>,
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "moved here from another programme")]
+    pub reason: Text,
+}
+
 /// What was sent, `null` included, apart from what was not.
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)

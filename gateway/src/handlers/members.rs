@@ -195,6 +195,18 @@ pub(crate) async fn remove_alias(call: &Call, id: &str, alias: &str) -> Result<A
     call.done(StatusCode::OK, &done)
 }
 
+/// Staff give a tier until the end of a day, with a reason; without a tier, what they gave ends.
+#[utoipa::path(post, path = "/v1/members/{member}/tier-grants", tag = "members", operation_id = "grantTier", request_body = request::TierGrant,
+    params(("member" = String, Path, description = "The member's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Given, or ended", body = answer::Written)))]
+pub(crate) async fn grant_tier(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let grant: request::TierGrant = call.read()?;
+    let programmes = call.programmes();
+    let ask = grant.ask(programmes.current().ok_or_else(no_programme)?)?;
+    call.ask(StatusCode::CREATED, read::member_id(id)?, header, ask).await
+}
+
 /// Staff give, take or forgive points, with a reason.
 #[utoipa::path(post, path = "/v1/members/{member}/adjustments", tag = "members", operation_id = "adjust", request_body = request::Adjust,
     params(("member" = String, Path, description = "The member's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),

@@ -419,7 +419,7 @@ impl<'a> Draft<'a> {
 
     /// The tier as it stands: what the metric carries, or what was given.
     fn tier_held(&self) -> u8 {
-        if self.member.tier.grants.is_empty() && self.goals.is_empty() {
+        if self.member.tier.grants.is_empty() && !self.events.iter().any(|event| matches!(event, Event::TierGranted { .. })) {
             return self.tier;
         }
         let mut tier = crate::tier::Tier { level: self.tier, grants: self.member.tier.grants.clone(), ..crate::tier::Tier::default() };

@@ -16,6 +16,7 @@ mod redeem;
 mod repeat;
 mod returns;
 mod reverse;
+mod tier;
 mod transfer;
 mod update;
 
@@ -125,6 +126,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::SettleGift { .. }
         | Ask::AddAlias { .. }
         | Ask::RemoveAlias { .. }
+        | Ask::GrantTier { .. }
         | Ask::Tick
         | Ask::Update(_) => {}
     }
@@ -176,6 +178,7 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,
+        Ask::GrantTier { grant, reason } => tier::grant(&mut draft, *grant, reason)?,
         Ask::Tick if draft.is_empty() => return Err(Rejection::new(Code::NothingDue, "", "nothing is due")),
         Ask::Tick => Body::Elapsed,
     };

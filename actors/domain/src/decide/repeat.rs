@@ -83,6 +83,9 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
         (Ask::Reverse { redemption }, Body::Reversed { redemption: before, .. }) => unless(redemption == before, ""),
         (Ask::AddAlias { alias }, Body::AliasAdded { alias: before }) => unless(alias == before, "/value"),
         (Ask::RemoveAlias { kind, hash }, Body::AliasRemoved { kind: before, hash: b }) => unless(kind == before && hash == b, ""),
+        (Ask::GrantTier { grant, reason }, Body::TierGiven { grant: before, reason: r }) => {
+            unless(grant.map(|(tier, _)| tier) == before.map(|(tier, _)| tier), "/tier").or(unless(grant == before, "/until")).or(unless(reason == r, "/reason"))
+        }
         (Ask::Update(change), Body::Updated(before)) => unless(change.zone == before.zone, "/zone").or(unless(change.birthday == before.birthday, "/birthday")).or(unless(change.segments == before.segments, "/segments")),
         // The key was used for another kind of request.
         _ => Some(String::new()),

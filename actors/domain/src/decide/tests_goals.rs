@@ -10,7 +10,7 @@ use crate::profile::{BirthdayWindow, Change};
 use crate::programme::{Clawback, Programmes};
 use crate::record::Event;
 use crate::rules::Condition;
-use crate::time::{DAY_MS, Millis};
+use crate::time::{DAY_MS, Day, Millis};
 
 fn step(measure: Measure, figure: i64, category: &str) -> StepSource {
     let categories = if category.is_empty() { Vec::new() } else { vec![category.into()] };
@@ -156,6 +156,30 @@ fn rule_21_a_tier_may_be_a_reward_and_ends_by_its_time_or_with_what_gave_it() {
     let record = world.buys("4", basket(world.now, vec![line("a", "", 100)], Vec::new())).expect("sold");
     assert!(record.tier == 0 && record.events.iter().any(|event| matches!(event, Event::TierGrantEnded { .. })));
     assert_eq!((world.member.tier.at(NOON + 9 * DAY_MS), world.member.tier.at(world.now)), (1, 0));
+}
+
+#[test]
+fn rule_21_staff_give_a_tier_until_the_end_of_a_day_and_end_it() {
+    let mut world = World::new(&source());
+    let grant = |grant| Ask::GrantTier { grant, reason: "moved".into() };
+    let today = Day::at(NOON, &jiff::tz::TimeZone::UTC);
+    assert_eq!(world.does(2, grant(None)).err(), Some(Code::NoGrant));
+    for wrong in [(0, today), (2, today), (1, today.plus(-1)), (1, today.plus(4_000))] {
+        assert_eq!(world.does(2, grant(Some(wrong))).err(), Some(Code::Invalid));
+    }
+    let record = world.does(3, grant(Some((1, today)))).expect("given");
+    assert_eq!((record.tier, world.member.tier.level), (1, 0), "nothing of it is by the metric");
+    // A new grant takes the place of the one before it; both are kept for late sales.
+    world.does(4, grant(Some((1, today.plus(5))))).expect("longer");
+    world.now = NOON + DAY_MS;
+    assert_eq!(world.does(5, grant(None)).expect("ended").tier, 0);
+    assert_eq!((world.member.tier.at(NOON + 1), world.member.tier.at(world.now)), (1, 0));
+    assert_eq!(world.does(6, grant(None)).err(), Some(Code::NoGrant));
+    world.does(7, grant(Some((1, today.plus(1))))).expect("given again");
+    world.now = NOON + DAY_MS * 3 / 2 - 1;
+    assert_eq!(world.does(8, Ask::Tick).err(), Some(Code::NothingDue));
+    world.now += 1;
+    assert_eq!(world.does(9, Ask::Tick).expect("over at midnight").tier, 0);
 }
 
 #[test]

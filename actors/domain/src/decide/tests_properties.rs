@@ -21,7 +21,7 @@ use crate::number::Decimal;
 use crate::programme::{Clawback, Programmes, UnlockRule, WalletRules};
 use crate::record::{Asked, Body, Event, Movement, Offline, Record};
 use crate::rules::Condition;
-use crate::time::{DAY_MS, Millis, Period};
+use crate::time::{DAY_MS, Day, Millis, Period};
 
 /// One command, by figures that are made to fit what stands then.
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ enum Op {
     Wait { hours: u16 },
     Allow { wallet: bool, part: u8, hours: u8 },
     Offline { allowance: u8, counter: u8, part: u8, hours_ago: u8, bought: bool },
+    Grant { days: Option<u8> },
     Tick,
     Again { command: u8 },
 }
@@ -67,6 +68,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(|taken| Op::SettleGift { taken }),
         1 => (any::<u8>(), -10_i16..900).prop_map(|(points, hours)| Op::Take { points, hours }),
         2 => (1_u16..900).prop_map(|hours| Op::Wait { hours }),
+        1 => prop::option::of(0_u8..40).prop_map(|days| Op::Grant { days }),
         1 => Just(Op::Tick),
         1 => (any::<bool>(), any::<u8>(), 1_u8..=168).prop_map(|(wallet, part, hours)| Op::Allow { wallet, part, hours }),
         3 => (any::<u8>(), 1_u8..6, any::<u8>(), 0_u8..100, any::<bool>()).prop_map(|(allowance, counter, part, hours_ago, bought)| Op::Offline { allowance, counter, part, hours_ago, bought }),
@@ -272,6 +274,10 @@ impl Run {
                 let id = if wallet == 0 { "" } else { "stars" };
                 let tender = Tender { kind: "points".into(), amount: points, wallet: id.into(), hold: None, offline: Some(used), lines: Vec::new() };
                 self.buy(Basket { till: "4".into(), ..basket(at, vec![line("0", "a", points + 100)], vec![tender]) })
+            }
+            Op::Grant { days } => {
+                let today = Day::at(self.world.now, &jiff::tz::TimeZone::UTC);
+                Ask::GrantTier { grant: days.map(|days| (1, today.plus(days.into()))), reason: "test".into() }
             }
             Op::Tick => Ask::Tick,
             Op::Wait { .. } | Op::Again { .. } => return None,

@@ -97,7 +97,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         notices: Vec::new(),
     };
     match &record.body {
-        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) | Body::Elapsed => {}
+        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) | Body::TierGiven { .. } | Body::Elapsed => {}
         Body::Purchased(sale) => {
             written.id = id(Kind::Purchase, seq);
             written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
@@ -217,6 +217,7 @@ fn what(body: &Body) -> What {
         Body::AliasAdded { .. } => What::AliasAdded,
         Body::AliasRemoved { .. } => What::AliasRemoved,
         Body::Updated(_) => What::Update,
+        Body::TierGiven { .. } => What::TierGrant,
         Body::Elapsed => What::Elapsed,
         Body::Gave { .. } => What::Gift,
         Body::Took { .. } => What::GiftReceived,

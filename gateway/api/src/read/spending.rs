@@ -95,7 +95,6 @@ impl Adjust {
     /// # Errors
     /// Empty or too long.
     pub fn reason(&self) -> Result<Text, Rejection> {
-        let reason = text(&self.reason, 200, || "/reason".into())?;
-        if reason.trim().is_empty() { Err(invalid("/reason", "say why")) } else { Ok(reason) }
+        super::reason(&self.reason)
     }
 }
