@@ -16,7 +16,7 @@ use tessera_domain::command::{Ask, Command, Return, SaleName};
 use tessera_domain::ids::MemberId;
 use tessera_domain::keys::{KeyKind, Keys};
 use tessera_domain::receipts::{Bearer, Book, BookRecord, Change, Exception, Exceptions, Told, Why};
-use tessera_domain::record::{Body, Event};
+use tessera_domain::record::{Beginning, Event};
 use tessera_domain::{Code, Text};
 use tessera_storage::{Cells, EntityKey, Offset, Seq, StoreError};
 
@@ -209,7 +209,7 @@ impl Receipts {
             let kept = self.cells.get(cell.clone()).await.map_err(|e| e.to_string())?;
             let from = kept.as_deref().and_then(|bytes| bytes.try_into().ok()).map_or(0, Offset::from_le_bytes);
             if from < head {
-                let (fed, next) = self.feed.next(shard, from).await?;
+                let (fed, next) = self.feed.beginnings(shard, from).await?;
                 self.gather(&fed, &mut seen).await?;
                 if next < head {
                     pass = Pass::More;
@@ -227,14 +227,14 @@ impl Receipts {
         Ok(pass)
     }
 
-    async fn gather(&self, fed: &[Fed], seen: &mut HashMap<EntityKey, Vec<(u64, Bearer)>>) -> Result<(), String> {
+    async fn gather(&self, fed: &[Fed<Beginning>], seen: &mut HashMap<EntityKey, Vec<(u64, Bearer)>>) -> Result<(), String> {
         for Fed { member, seq, record, .. } in fed {
-            if let Body::Purchased(sale) = &record.body {
+            if let Some((keys, refused)) = &record.sale {
                 let bearer = Bearer { at: record.at, member: *member, seq: *seq };
-                if !sale.refused.is_empty() {
+                if !refused.is_empty() {
                     self.open(Why::AllowanceExceeded, *member, *seq).await?;
                 }
-                for (book, fingerprint) in places(&sale.keys) {
+                for (book, fingerprint) in places(keys) {
                     seen.entry(book).or_default().push((fingerprint, bearer));
                 }
             }

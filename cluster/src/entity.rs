@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tessera_storage::{EntityKey, NewRecord, Offset, Seq, ShardLog, Snapshot, StoreError};
+use tessera_storage::{Due, EntityKey, NO_DUE, NewRecord, Offset, Seq, ShardLog, Snapshot, StoreError};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::behaviour::{Behaviour, Decision, Failure, Needs, Published, Reply};
@@ -67,6 +67,8 @@ pub struct Life<B: Behaviour> {
     /// Why it is not served: its stored records are damaged or too new.
     stopped: Option<Arc<str>>,
     live: Option<broadcast::Sender<Arc<Published<B>>>>,
+    /// When it wants to be woken, as the store was last told; `None`: not known here.
+    told: Option<Due>,
     since_snapshot: u32,
     bytes_since_snapshot: usize,
     snapshot_bytes: usize,
@@ -104,7 +106,7 @@ impl<B: Behaviour> Actor for Entity<B> {
                 let Some((record, frame, request)) = life.decide(request, &records) else { return Ok(()) };
                 drop(records);
                 let seq = life.next_seq();
-                let (bytes, due) = (frame.len(), life.birth.behaviour.due(&life.state, &record));
+                let (bytes, due) = (frame.len(), life.new_due(&record));
                 let appended = life.birth.log.append(NewRecord { entity: life.birth.key, seq, frame, due }).await;
                 if life.finish(seq, bytes, record, appended, request) {
                     return Ok(());
@@ -143,7 +145,7 @@ type Accepted<B> = (Arc<<B as Behaviour>::Record>, Bytes, (oneshot::Sender<Reply
 impl<B: Behaviour> Life<B> {
     async fn recover(birth: Birth<B>) -> Self {
         let state = birth.behaviour.empty(&birth.key);
-        let mut life = Self { birth, state, stopped: None, live: None, since_snapshot: 0, bytes_since_snapshot: 0, snapshot_bytes: 0 };
+        let mut life = Self { birth, state, stopped: None, live: None, told: None, since_snapshot: 0, bytes_since_snapshot: 0, snapshot_bytes: 0 };
         if let Err(text) = life.read_all().await {
             metrics::counter!("tessera_entities_stopped_total").increment(1);
             tracing::error!(entity = ?life.birth.key, %text, "an entity cannot be recovered and is not served");
@@ -254,6 +256,14 @@ impl<B: Behaviour> Life<B> {
             self.write_snapshot();
         }
         true
+    }
+
+    /// When it wants to be woken after a record, if that is another time than the store was told. A record that is then not written
+    /// ends this life, so that nothing is taken for told that was not.
+    fn new_due(&mut self, record: &B::Record) -> Option<Due> {
+        let due = self.birth.behaviour.due(&self.state, record);
+        let before = self.told.replace(due).or((self.next_seq() == 1).then_some(NO_DUE));
+        (before != Some(due)).then_some(due)
     }
 
     fn next_seq(&self) -> Seq {

@@ -13,7 +13,7 @@ fn entity(byte: u8) -> EntityKey {
 fn record(byte: u8, seq: Seq) -> NewRecord {
     // Longer than a row's part, of another length each time.
     let frame = Bytes::from(vec![byte; 100 + usize::try_from(seq).unwrap_or(0) % 2_000]);
-    NewRecord { entity: entity(byte), seq, frame, due: NO_DUE }
+    NewRecord { entity: entity(byte), seq, frame, due: None }
 }
 
 /// Records come back dense and byte for byte; a stale one is refused alone.
@@ -94,13 +94,13 @@ pub async fn wake_after_snapshot(store: &dyn Store) {
     }
 }
 
-/// Reminders come by time, as their newest record says, and move.
+/// Reminders come by time, as the newest record that says so has it, and move.
 ///
 /// # Panics
 /// When the store breaks the contract.
 pub async fn reminders(store: &dyn Store) {
     let log = store.take(SHARD, Epoch(1)).await.expect("takes");
-    for (byte, dues) in [(0, vec![50, 30]), (1, vec![10]), (2, vec![20, NO_DUE]), (3, vec![-5]), (4, vec![31])] {
+    for (byte, dues) in [(0, vec![Some(50), Some(30), None]), (1, vec![None, Some(10)]), (2, vec![Some(20), Some(NO_DUE)]), (3, vec![Some(-5)]), (4, vec![Some(31)]), (5, vec![None])] {
         log.wake(entity(byte)).await.expect("wakes");
         for (seq, due) in (1..).zip(dues) {
             log.append(NewRecord { due, ..record(byte, seq) }).await.expect("appends");

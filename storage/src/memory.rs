@@ -52,7 +52,9 @@ impl Backend for MemoryBackend {
         for Admitted { shard, offset, record } in &batch.records {
             let stored = Stored { entity: record.entity, seq: record.seq, offset: *offset, frame: record.frame.clone() };
             inner.logs.entry(*shard).or_default().push(stored);
-            inner.due.insert(record.entity, (*shard, record.due));
+            if let Some(due) = record.due {
+                inner.due.insert(record.entity, (*shard, due));
+            }
         }
         for (key, value) in &batch.cells {
             match value {

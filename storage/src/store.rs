@@ -19,8 +19,9 @@ pub struct NewRecord {
     pub seq: Seq,
     /// The framed bytes.
     pub frame: Bytes,
-    /// When the entity wants to be woken after it; [`NO_DUE`] for never.
-    pub due: Due,
+    /// When the entity wants to be woken after it, [`NO_DUE`](crate::NO_DUE) for never; `None`: as its record before said, and
+    /// never before the first. So that an ordinary record changes nothing in the index of reminders.
+    pub due: Option<Due>,
 }
 
 /// A record read back.

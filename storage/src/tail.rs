@@ -25,8 +25,8 @@ pub struct Added {
     pub offset: Offset,
     /// Where it lies: the store's own address of it.
     pub place: u64,
-    /// When its entity wants to be woken.
-    pub due: Due,
+    /// When its entity wants to be woken; `None`: as before.
+    pub due: Option<Due>,
 }
 
 /// Places of consecutive records: of one entity by sequence number, or of one shard by offset.
@@ -71,7 +71,7 @@ pub struct Window {
     pub entities: HashMap<EntityKey, Run>,
     /// By shard.
     pub shards: HashMap<ShardId, Run>,
-    /// When each entity wants to be woken, by its newest record.
+    /// When each entity wants to be woken, of those that said something new.
     pub due: HashMap<EntityKey, (ShardId, Due)>,
     /// The newest values of cells; `None` = removed.
     pub cells: HashMap<Bytes, Option<Bytes>>,
@@ -100,7 +100,9 @@ impl TailIndex {
         for record in records {
             push(&mut active.entities, record.entity, record.seq, record.place);
             push(&mut active.shards, record.shard, record.offset, record.place);
-            active.due.insert(record.entity, (record.shard, record.due));
+            if let Some(due) = record.due {
+                active.due.insert(record.entity, (record.shard, due));
+            }
         }
         for (key, value) in cells {
             active.cells.insert(key.clone(), value.clone());
@@ -164,7 +166,7 @@ impl TailIndex {
         windows.find_map(|window| window.cells.get(key)).cloned()
     }
 
-    /// When an entity wants to be woken, by its newest record here; `None` when it has none.
+    /// When an entity wants to be woken, if that is new; `None` when no record here says so.
     #[must_use]
     pub fn due(&self, entity: &EntityKey) -> Option<Due> {
         let inner = self.lock();

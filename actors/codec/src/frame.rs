@@ -43,11 +43,20 @@ pub(crate) fn encode_large<T: Wire>(kind: Type, schema: u16, entity: &[u8], seq:
 }
 
 pub(crate) fn decode<T: Wire>(kind: Type, schema: u16, entity: &[u8], seq: u64, bytes: &[u8]) -> Result<T, Damage> {
-    read::<T, LIMIT>(kind, schema, entity, seq, bytes)
+    read::<T, LIMIT>(kind, schema, entity, seq, bytes).and_then(whole)
 }
 
 pub(crate) fn decode_large<T: Wire>(kind: Type, schema: u16, entity: &[u8], seq: u64, bytes: &[u8]) -> Result<T, Damage> {
-    read::<T, LARGE>(kind, schema, entity, seq, bytes)
+    read::<T, LARGE>(kind, schema, entity, seq, bytes).and_then(whole)
+}
+
+/// What stands at the beginning of a body.
+pub(crate) fn decode_beginning<T: Wire>(kind: Type, schema: u16, entity: &[u8], seq: u64, bytes: &[u8]) -> Result<T, Damage> {
+    read::<T, LIMIT>(kind, schema, entity, seq, bytes).map(|(value, _)| value)
+}
+
+fn whole<T>((value, used_up): (T, bool)) -> Result<T, Damage> {
+    if used_up { Ok(value) } else { Err(Damage::Damaged("bytes are left over")) }
 }
 
 /// What a body may come to in memory while it is read. bincode charges whole integers there and their few bytes when it
@@ -75,7 +84,7 @@ fn build<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u
     Ok(frame.into())
 }
 
-fn read<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u64, bytes: &[u8]) -> Result<T, Damage> {
+fn read<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u64, bytes: &[u8]) -> Result<(T, bool), Damage> {
     let short = Damage::Damaged("too short");
     let (frame, crc) = bytes.split_last_chunk::<TAIL>().ok_or(short.clone())?;
     if checksum(entity, seq, frame) != u32::from_le_bytes(*crc) {
@@ -94,10 +103,7 @@ fn read<T: Wire, const N: usize>(kind: Type, schema: u16, entity: &[u8], seq: u6
         return Err(Damage::Unknown(found, newer));
     }
     let (Reading(value), used) = bincode::decode_from_slice::<Reading<T>, _>(body, config::<READ>()).map_err(|_| Damage::Damaged("the body cannot be read"))?;
-    if used != body.len() {
-        return Err(Damage::Damaged("bytes are left over"));
-    }
-    Ok(value)
+    Ok((value, used == body.len()))
 }
 
 fn checksum(entity: &[u8], seq: u64, frame: &[u8]) -> u32 {

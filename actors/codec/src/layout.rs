@@ -20,7 +20,7 @@ use tessera_domain::member::{Allowance, Holding, Member};
 use tessera_domain::number::{Currency, Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found, Profile};
 use tessera_domain::record::{
-    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::tier::{Grant, Tier};
 use tessera_domain::time::Day;
@@ -65,7 +65,7 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    basket, keys, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, refused, notices,
+    keys, refused, basket, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
@@ -77,7 +77,22 @@ frozen_struct!(Claim { wallet, claimed, restored, unmet });
 frozen_struct!(Taken { wallet, claimed, taken });
 frozen_struct!(Back { sale, lines, wallets, left });
 frozen_struct!(Returned { asked, back });
-frozen_struct!(Record { at, programme, header, body, events, after, tier });
+frozen_struct!(Record { at, programme, header, events, body, after, tier });
+
+impl Wire for Beginning {
+    /// Never written: it is the beginning of a [`Record`].
+    fn put<E: Encoder>(&self, _to: &mut E) -> Result<(), EncodeError> {
+        Err(EncodeError::Other("only read"))
+    }
+    fn get<D: Decoder>(from: &mut D) -> Result<Self, DecodeError> {
+        let (at, _programme, _header, events) = (Wire::get(from)?, u32::get(from)?, u128::get(from)?, Wire::get(from)?);
+        let sale = if u8::get(from)? == PURCHASED { Some((Wire::get(from)?, Wire::get(from)?)) } else { None };
+        Ok(Self { at, events, sale })
+    }
+}
+
+/// Tag of [`Body::Purchased`].
+const PURCHASED: u8 = 2;
 
 frozen_enum!(LineKind {
     0 => Goods {}, 1 => Service {}, 2 => GiftCard {}, 3 => Deposit {}, 4 => Fee {}, 5 => Donation {}, 6 => Return {},

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use tessera_domain::keys::Page;
 use tessera_domain::member::Member;
 use tessera_domain::receipts::{BookRecord, Change};
-use tessera_domain::record::Record;
+use tessera_domain::record::{Beginning, Record};
 use tessera_domain::versions::VersionRecord;
 
 pub use frame::{Damage, TooLong};
@@ -56,6 +56,14 @@ pub fn encode_record(entity: &[u8], seq: u64, record: &Record) -> Result<Bytes, 
 /// [`Damage`] when the bytes are damaged, misplaced, or of a version this program does not know.
 pub fn decode_record(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Record, Damage> {
     frame::decode(Type::MemberRecord, 1, entity, seq, bytes)
+}
+
+/// Reads what stands at its beginning.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_beginning(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Beginning, Damage> {
+    frame::decode_beginning(Type::MemberRecord, 1, entity, seq, bytes)
 }
 
 /// Frames a record of a programme's history.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use tessera_codec::{decode_core, decode_page, decode_record, decode_version, encode_core, encode_page, encode_record, encode_version};
+use tessera_codec::{decode_beginning, decode_core, decode_page, decode_record, decode_version, encode_core, encode_page, encode_record, encode_version};
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
@@ -19,7 +19,7 @@ use tessera_domain::member::Member;
 use tessera_domain::number::{Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
-    Alias, Asked, Back, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::time::Day;
 use tessera_domain::versions::{self, Origin, Save, VersionRecord};
@@ -244,6 +244,8 @@ fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
 fn every_record() {
     for (name, record) in records() {
         let bytes = golden(&format!("record_v1_{name}"), &encode_record(ENTITY, 12, &record).expect("short enough"));
+        let sale = if let Body::Purchased(sale) = &record.body { Some((sale.keys.clone(), sale.refused.clone())) } else { None };
+        assert_eq!(decode_beginning(ENTITY, 12, &bytes), Ok(Beginning { at: record.at, events: record.events.clone(), sale }), "{name}");
         assert_eq!(decode_record(ENTITY, 12, &bytes), Ok(record), "{name}");
     }
 }

@@ -33,6 +33,15 @@ pub struct Record {
     pub tier: u8,
 }
 
+/// What stands at the beginning of a record, for those who read them all and need no more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beginning {
+    pub at: Millis,
+    pub events: Vec<Event>,
+    /// Of a purchase: its keys, and the places of points tenders beyond their allowance.
+    pub sale: Option<(Keys, SmallVec<[u16; 0]>)>,
+}
+
 /// What was asked and is needed to compare a repeat with, and to render the answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {

@@ -5,7 +5,7 @@
 //! ```text
 //! row     magic [4] | body length u32 | row u64 | records u32 | cells u32 | crc32c of body u32 | crc32c u32 | body
 //! body    record* cell*
-//! record  shard u16 | offset u64 | entity [22] | seq u64 | due i64 | length u32 | crc32c u32 | frame
+//! record  shard u16 | offset u64 | entity [22] | seq u64 | due i64, the least: as before | length u32 | crc32c u32 | frame
 //! cell    key length u16 | value length u32, or all ones: removed | key | value
 //! ```
 //! The checksums of a row's and a record's head cover its position and what stands before them. So a record can be read
@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use tessera_storage::committer::{Admitted, Batch};
 use tessera_storage::tail::{Added, Run};
-use tessera_storage::{EntityKey, Offset, Seq, ShardId, StoreError, Stored};
+use tessera_storage::{Due, EntityKey, Offset, Seq, ShardId, StoreError, Stored};
 
 /// Begins every row.
 pub const MAGIC: [u8; 4] = *b"\xABTsR";
@@ -24,6 +24,7 @@ pub const ROW_HEAD: usize = 4 + 4 + 8 + 4 + 4 + 4 + 4;
 /// Bytes before a record's frame.
 pub const RECORD_HEAD: usize = 2 + 8 + EntityKey::LEN + 8 + 8 + 4 + 4;
 const REMOVED: u32 = u32::MAX;
+const AS_BEFORE: Due = Due::MIN;
 
 /// A cell and its value; `None` = removed.
 pub type CellChange = (Bytes, Option<Bytes>);
@@ -40,7 +41,7 @@ pub fn encode(bytes: &mut Vec<u8>, added: &mut Vec<Added>, position: u64, row: u
         bytes.extend_from_slice(&offset.to_le_bytes());
         bytes.extend_from_slice(&record.entity.0);
         bytes.extend_from_slice(&record.seq.to_le_bytes());
-        bytes.extend_from_slice(&record.due.to_le_bytes());
+        bytes.extend_from_slice(&record.due.unwrap_or(AS_BEFORE).to_le_bytes());
         bytes.extend_from_slice(&len32(record.frame.len()).to_le_bytes());
         let crc = checksum(place, &bytes[at..]);
         bytes.extend_from_slice(&crc.to_le_bytes());
@@ -183,7 +184,7 @@ impl RecordHead {
             shard: ShardId(u16::from_le_bytes(*shard)),
             offset: Offset::from_le_bytes(*offset),
             place,
-            due: i64::from_le_bytes(*due),
+            due: Some(Due::from_le_bytes(*due)).filter(|due| *due != AS_BEFORE),
         };
         Some(Self { added, len: u32::from_le_bytes(len.try_into().ok()?) as usize })
     }

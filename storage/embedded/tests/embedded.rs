@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tessera_storage::{EntityKey, Epoch, NO_DUE, NewRecord, Seq, ShardId, Store, StoreError};
+use tessera_storage::{EntityKey, Epoch, NewRecord, Seq, ShardId, Store, StoreError};
 use tessera_storage_embedded::{EmbeddedOptions, EmbeddedStore};
 
 fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
@@ -24,7 +24,7 @@ async fn append(store: &EmbeddedStore, seqs: std::ops::RangeInclusive<Seq>) {
     let log = store.take(ShardId(0), Epoch(1)).await.expect("takes");
     assert_eq!(log.wake(ENTITY).await.expect("wakes").head() + 1, *seqs.start());
     for seq in seqs {
-        log.append(NewRecord { entity: ENTITY, seq, frame: vec![1; 900].into(), due: NO_DUE }).await.expect("appends");
+        log.append(NewRecord { entity: ENTITY, seq, frame: vec![1; 900].into(), due: None }).await.expect("appends");
     }
 }
 
@@ -71,7 +71,7 @@ async fn rows_at_the_end_of_a_segment() {
         let (half, heads) = (SEGMENT as i64 / 2, (ROW_HEAD + RECORD_HEAD) as i64);
         let sizes = [half - heads, half - heads - left, 100, 200].map(|size| usize::try_from(size).expect("fits"));
         for (seq, size) in (1..).zip(sizes) {
-            log.append(NewRecord { entity: ENTITY, seq, frame: vec![7; size].into(), due: NO_DUE }).await.expect("appends");
+            log.append(NewRecord { entity: ENTITY, seq, frame: vec![7; size].into(), due: None }).await.expect("appends");
         }
         let read = |found: Vec<tessera_storage::Stored>| found.iter().map(|one| one.frame.len()).collect::<Vec<_>>();
         assert_eq!(read(log.history(ENTITY, 1, Seq::MAX).await.expect("reads")), sizes, "{left} bytes left");
