@@ -9,6 +9,7 @@ use tessera_domain::decide::{self, Context};
 use tessera_domain::goals::Progress;
 use tessera_domain::keys::KeyIndex;
 use tessera_domain::member::{Member, View};
+use tessera_domain::pool::Pooled;
 use tessera_domain::record::{HoldEnd, Record};
 use tessera_domain::wallet::Wallet;
 use tessera_domain::{Code, Rejection, Text};
@@ -37,6 +38,8 @@ pub enum Query {
     View,
     /// How a gift stands; or which are on their way, when none is named.
     Gift(Option<u64>),
+    /// What it knows of pools.
+    Pool,
     /// When it wants to be woken.
     Due,
     /// Whether the member holds an alias now.
@@ -55,6 +58,8 @@ pub enum Answer {
     Repeat(Option<u64>),
     /// Gifts on their way; of the one that was asked for, whether it was taken in the end.
     Gifts(Vec<u64>, bool),
+    /// `None`: there is no such member.
+    Pool(Option<Box<Pooled>>),
     /// When; never, for one that is not there.
     Due(Due),
     /// Whether it does; a member that is not there holds nothing.
@@ -132,6 +137,7 @@ impl Behaviour for MemberBehaviour {
                 let taken = gift.is_some_and(|gift| !state.ungiven.iter().any(|seq| u64::from(*seq) == gift));
                 Answer::Gifts(state.giving.iter().map(|(seq, _)| u64::from(*seq)).collect(), taken)
             }
+            Query::Pool => Answer::Pool(state.exists().then(|| state.pool.clone().unwrap_or_default())),
             Query::Goals => Answer::Goals(state.exists().then(|| state.goals.clone())),
             Query::Wallets { hold } => {
                 let programmes = self.board.programmes();

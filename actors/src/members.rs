@@ -2,6 +2,7 @@
 
 mod aliases;
 mod gifts;
+mod pools;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -233,6 +234,17 @@ impl Members {
     /// # Errors
     /// The rejection or the failure.
     pub async fn command(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
+        let done = self.send(member, command, deadline).await?;
+        if decide::sends_home(&done.record)
+            && let Err(miss) = Box::pin(self.send_home(member, done.seq, &done.record, deadline)).await
+        {
+            // A reminder does it.
+            tracing::debug!(%member, seq = done.seq, ?miss, "lent points are still on their way home");
+        }
+        Ok(done)
+    }
+
+    async fn send(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
         match self.region.ask(member_key(member), command, deadline).await {
             Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
             Reply::Refused(rejection) => Err(Miss::No(rejection)),

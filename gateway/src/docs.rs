@@ -10,7 +10,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, RefOr, Ref};
 
-use crate::handlers::{self, Call, allowances, batches, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, allowances, batches, exceptions, members, pools, programme, purchases, reports, spending};
 use crate::problem::Answer;
 use crate::{routes, stream};
 
@@ -22,7 +22,7 @@ use crate::{routes, stream};
         members::remove_alias, members::adjust, members::grant_tier, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, allowances::allow, allowances::keys, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
-        reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, exceptions::all, exceptions::close, healthz, readyz,
+        reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, pools::found, pools::get, pools::join, pools::leave, exceptions::all, exceptions::close, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
 )]
@@ -42,7 +42,7 @@ fn readyz() {}
 fn refusals(id: &str) -> &'static [&'static str] {
     match id {
         "healthz" | "readyz" | "allowanceKeys" => &[],
-        "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" | "getTransfer" => &["404"],
+        "member" | "tier" | "lots" | "holds" | "quests" | "achievements" | "getPurchase" | "getHold" | "getRedemption" | "getTransfer" | "getPool" => &["404"],
         "job" => &["404"],
         "jobResult" => &["404", "409"],
         "closes" => &["503"],
@@ -59,7 +59,7 @@ fn refusals(id: &str) -> &'static [&'static str] {
         "rollBack" => &["400", "404", "412", "413", "415", "422", "428"],
         "lookUp" => &["400", "404", "415", "422"],
         "cancelHold" | "reverse" => &["400", "404", "409", "415"],
-        "removeAlias" => &["400", "404", "409", "422"],
+        "removeAlias" | "leavePool" => &["400", "404", "409", "422"],
         "enrol" => &["400", "409", "415", "422"],
         "quote" => &["400", "404", "409", "413", "415", "422"],
         "purchase" | "claim" | "giveBack" | "void" => &["400", "404", "409", "413", "415", "422"],

@@ -5,6 +5,7 @@ pub(crate) mod batches;
 pub(crate) mod bench;
 pub(crate) mod exceptions;
 pub(crate) mod members;
+pub(crate) mod pools;
 pub(crate) mod programme;
 pub(crate) mod purchases;
 pub(crate) mod reports;

@@ -6,7 +6,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 
-use crate::handlers::{self, Call, allowances, batches, bench, exceptions, members, programme, purchases, reports, spending};
+use crate::handlers::{self, Call, allowances, batches, bench, exceptions, members, pools, programme, purchases, reports, spending};
 use crate::problem::{Answer, json};
 use crate::server::Surface;
 use crate::{docs, stream};
@@ -73,6 +73,10 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "holds", hold] if get => spending::get(call, hold).await,
         ["v1", "holds", hold, "confirm"] if post => spending::confirm(call, hold).await,
         ["v1", "holds", hold, "cancel"] if post => spending::cancel(call, hold).await,
+        ["v1", "pools"] if post => pools::found(call).await,
+        ["v1", "pools", pool] if get => pools::get(call, pool).await,
+        ["v1", "pools", pool, "members"] if post => pools::join(call, pool).await,
+        ["v1", "pools", pool, "members", member] if delete => pools::leave(call, pool, member).await,
         ["v1", "allowances"] if post => allowances::allow(call).await,
         ["v1", "allowances", "keys"] if get => return allowances::keys(call),
         ["v1", "redemptions"] if post => spending::redeem(call).await,
@@ -99,25 +103,26 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["bench", "members", member, bytes] if get && call.surface.ceiling => bench::member(member, bytes),
         ["healthz" | "readyz" | "metrics" | "openapi.json"]
         | ["docs", ..]
-        | ["v1", "purchases" | "holds" | "redemptions" | "transfers", _]
+        | ["v1", "purchases" | "holds" | "redemptions" | "transfers" | "pools", _]
         | ["v1", "programme", "versions", ..]
         | ["v1", "jobs", ..]
         | ["v1", "exceptions"]
         | ["v1", "allowances", "keys"]
         | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
-        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "allowances" | "holds" | "redemptions" | "transfers" | "simulations"]
+        ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "allowances" | "holds" | "redemptions" | "transfers" | "simulations" | "pools"]
         | ["v1", "reports", "ifrs15" | "journal"]
         | ["v1", "members", _, "adjustments" | "tier-grants" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
         | ["v1", "purchases", _, "deliveries"]
+        | ["v1", "pools", _, "members"]
         | ["v1", "exceptions", _, "close"]
         | ["v1", "redemptions", _, "reverse"]
         | ["v1", "holds", _, "confirm" | "cancel"] => return handlers::method_not_allowed(id, "POST"),
         ["v1", "programme"] => return handlers::method_not_allowed(id, "GET, PUT"),
         ["v1", "reports", "closes"] => return handlers::method_not_allowed(id, "GET, POST"),
         ["v1", "members", _] => return handlers::method_not_allowed(id, "GET, PATCH"),
-        ["v1", "members", _, "aliases", _] => return handlers::method_not_allowed(id, "DELETE"),
+        ["v1", "members", _, "aliases", _] | ["v1", "pools", _, "members", _] => return handlers::method_not_allowed(id, "DELETE"),
         _ => return handlers::not_found(id),
     };
     handlers::finish(id, outcome)

@@ -12,15 +12,16 @@ use tessera_domain::Text;
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
-use tessera_domain::ids::{GoalKey, LotId, MemberId};
+use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
 use tessera_domain::receipts::{self, Bearer, BookRecord, Why};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Allowance, Holding, Member};
 use tessera_domain::number::{Currency, Decimal, Ratio};
+use tessera_domain::pool::{Loan, Pooled};
 use tessera_domain::profile::{Birthday, Change, Found, Profile};
 use tessera_domain::record::{
-    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, PoolHold, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::tier::{Grant, Tier};
 use tessera_domain::time::Day;
@@ -44,6 +45,8 @@ frozen_struct!(Day { 0 });
 frozen_struct!(Decimal { 0 });
 frozen_struct!(Ratio { num, den });
 frozen_struct!(LotId { seq, n });
+frozen_struct!(PoolId { founder, seq });
+frozen_struct!(PoolHold { pool, parts });
 frozen_struct!(GoalKey { 0 });
 frozen_struct!(Part { goal, step, amount });
 frozen_struct!(Birthday { 0 });
@@ -108,7 +111,7 @@ frozen_enum!(Unlock { 0 => At { 0: at }, 1 => Delivery { line, deadline }, 2 => 
 frozen_enum!(Body {
     1 => Enrolled { aliases, day },
     2 => Purchased { 0: sale },
-    3 => HoldPlaced { wallet, points, currency, value, expires_at, asked, ttl_ms },
+    3 => HoldPlaced { wallet, points, currency, value, expires_at, asked, ttl_ms, pool },
     4 => HoldConfirmed { wallet, hold, points, asked },
     5 => HoldCancelled { hold },
     6 => Redeemed { wallet, points, currency, value, asked, offline },
@@ -129,6 +132,15 @@ frozen_enum!(Body {
     21 => GiftSettled { gift, taken },
     22 => Allowed { wallet, store, till, points, not_after, ttl_ms },
     23 => TierGiven { grant, reason },
+    24 => PoolFounded { founder },
+    25 => PoolJoined { pool },
+    26 => PoolLeft { pool },
+    27 => PoolChanged { pool, member, joined },
+    28 => Lent { to, hold, wallet, points, pool },
+    29 => LendRefused { to, hold, wallet },
+    30 => Gathered { hold, wallet, complete, expires_at, loans },
+    31 => CameHome { from, seq },
+    32 => Homed { seq },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -179,6 +191,9 @@ frozen_enum!(Movement {
     28 => GivenClaimed { lot, points },
     29 => Gifted { lot, points, activated_at, expires_at },
     30 => Overdrawn { lot, points, activated_at, expires_at },
+    31 => Lent { lot, points, activated_at, expires_at },
+    32 => HeldFor { hold, lot, points },
+    33 => SentHome { lot, points },
 });
 
 // The history of a programme.
@@ -193,6 +208,8 @@ frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired, lapsed, given, gift });
 frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
+frozen_struct!(Loan { lot, lender, theirs, activated_at, expires_at, at });
+frozen_struct!(Pooled { of, members, gathering, homing, loans });
 frozen_struct!(Allowance { seq, wallet, left, not_after, counters });
 frozen_struct!(Grant { goal, level, since, until, ended });
 frozen_struct!(Tier { level, history, metric, visits, grants, withdrawn, noticed, reviewed, enrolled });
@@ -256,6 +273,7 @@ impl Wire for Member {
         self.reversed.put(to)?;
         self.giving.put(to)?;
         self.ungiven.put(to)?;
+        self.pool.put(to)?;
         self.allowances.put(to)?;
         self.waiting.put(to)?;
         self.awaited.put(to)?;
@@ -296,6 +314,7 @@ impl Wire for Core {
             reversed: Vec::get(from)?,
             giving: Vec::get(from)?,
             ungiven: Vec::get(from)?,
+            pool: Option::get(from)?,
             allowances: Vec::get(from)?,
             waiting: Vec::get(from)?,
             awaited: Vec::get(from)?,

@@ -13,19 +13,20 @@ use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, Retu
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
 use tessera_domain::goals::Part;
-use tessera_domain::ids::{GoalKey, LotId, MemberId};
+use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
 use tessera_domain::number::{Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
-    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
+    Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, PoolHold, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::time::Day;
 use tessera_domain::versions::{self, Origin, Save, VersionRecord};
 
 const ENTITY: &[u8] = &[9; 22];
 const AT: i64 = 1_780_315_200_000;
+const POOL: PoolId = PoolId { founder: MemberId(8), seq: 3 };
 
 fn lot(seq: u32, n: u16) -> LotId {
     LotId { seq, n }
@@ -145,6 +146,9 @@ fn events() -> Vec<Event> {
         Movement::GivenClaimed { lot: lot(3, 0), points: 1 },
         Movement::Gifted { lot: lot(9, 4), points: 4, activated_at, expires_at },
         Movement::Overdrawn { lot: lot(9, 1 << 15), points: 4, activated_at, expires_at },
+        Movement::Lent { lot: lot(9, 0), points: 6, activated_at, expires_at },
+        Movement::HeldFor { hold: 5, lot: lot(9, 0), points: 6 },
+        Movement::SentHome { lot: lot(9, 0), points: 2 },
         Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
@@ -191,7 +195,7 @@ fn records() -> Vec<(&'static str, Record)> {
     let bodies = [
         ("enrolled", Body::Enrolled { aliases: vec![alias.clone()], day: Day(20_600) }),
         ("purchased", Body::Purchased(Box::new(sale()))),
-        ("hold_placed", Body::HoldPlaced { wallet: 1, points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000) }),
+        ("hold_placed", Body::HoldPlaced { wallet: 1, points: 20, currency: Some(usd), value: 20, expires_at: AT, asked: Asked::Money(usd, 20), ttl_ms: Some(60_000), pool: None }),
         ("hold_confirmed", Body::HoldConfirmed { wallet: 1, hold: 6, points: 20, asked: Some(20) }),
         ("hold_cancelled", Body::HoldCancelled { hold: 6 }),
         ("redeemed", Body::Redeemed { wallet: 0, points: 20, currency: None, value: 0, asked: Asked::Points(20), offline: None }),
@@ -213,6 +217,16 @@ fn records() -> Vec<(&'static str, Record)> {
         ("take_refused", Body::TakeRefused { from: MemberId(7), gift: 13, wallet: 0 }),
         ("gift_settled", Body::GiftSettled { gift: 12, taken: false }),
         ("return_waits", Body::ReturnWaits(Box::new(asked(KeyKind::Return, SaleName::Keys(keys()))))),
+        ("pool_hold", Body::HoldPlaced { wallet: 0, points: 30, currency: None, value: 0, expires_at: AT + 9, asked: Asked::Points(30), ttl_ms: None, pool: Some(Box::new(PoolHold { pool: POOL, parts: vec![(MemberId(9), 20)] })) }),
+        ("pool_founded", Body::PoolFounded { founder: MemberId(8) }),
+        ("pool_joined", Body::PoolJoined { pool: POOL }),
+        ("pool_changed", Body::PoolChanged { pool: POOL, member: MemberId(9), joined: true }),
+        ("pool_left", Body::PoolLeft { pool: POOL }),
+        ("lent", Body::Lent { to: MemberId(8), hold: 5, wallet: 1, points: 20, pool: POOL }),
+        ("lend_refused", Body::LendRefused { to: MemberId(8), hold: 5, wallet: 1 }),
+        ("gathered", Body::Gathered { hold: 5, wallet: 0, complete: true, expires_at: AT + 9, loans: vec![(MemberId(9), vec![LotId { seq: 4, n: 1 }])] }),
+        ("came_home", Body::CameHome { from: MemberId(8), seq: 6 }),
+        ("homed", Body::Homed { seq: 6 }),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
     let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];

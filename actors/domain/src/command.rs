@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::Text;
 use crate::basket::Basket;
-use crate::ids::MemberId;
+use crate::ids::{LotId, MemberId, PoolId};
 use crate::keys::{KeyKind, Keys};
 use crate::number::{Currency, Decimal};
-use crate::record::{Alias, Asked, Offline};
+use crate::pool::Home;
+use crate::record::{Alias, Asked, Offline, PoolHold};
 use crate::time::{Day, Millis};
 
 /// A command and the key it came under.
@@ -23,7 +24,8 @@ pub struct Command {
 pub enum Ask {
     Enrol { aliases: Vec<Alias> },
     Purchase(Box<Purchase>),
-    PlaceHold { wallet: u8, asked: Asked, ttl_ms: Option<i64> },
+    /// `pool`: on the points of a pool, with the parts of the others.
+    PlaceHold { wallet: u8, asked: Asked, ttl_ms: Option<i64>, pool: Option<Box<PoolHold>> },
     ConfirmHold { hold: u64, points: Option<i64> },
     CancelHold { hold: u64 },
     Redeem { wallet: u8, asked: Asked, offline: Option<Box<Offline>> },
@@ -45,6 +47,20 @@ pub enum Ask {
     Take(Box<Gift>),
     /// How the other member answered: the last step.
     SettleGift { gift: u64, taken: bool },
+    /// Founds a pool; the member names itself.
+    FoundPool { founder: MemberId },
+    JoinPool { pool: PoolId },
+    LeavePool,
+    /// Of the founder: who is in the pool.
+    ChangePool { pool: PoolId, member: MemberId, joined: bool },
+    /// Lends points to a hold of another member of the pool.
+    Lend { to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
+    /// What the others have lent to a hold; unless it is `complete`, all of it goes home.
+    Gather { hold: u64, complete: bool, loans: Vec<Loaned> },
+    /// Lent points come home, as a record of another member has sent them.
+    TakeHome { from: MemberId, seq: u64, lots: Vec<Home> },
+    /// All of them have.
+    Homed { seq: u64 },
     AddAlias { alias: Alias },
     RemoveAlias { kind: Text, hash: u128 },
     /// Posts what time has brought about: sent by a reminder.
@@ -74,6 +90,14 @@ pub struct Gift {
     pub wallet: u8,
     /// Points and when they expire, by the lots that they come from.
     pub lots: Vec<(i64, Millis)>,
+}
+
+/// What one member has lent to a hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaned {
+    pub lender: MemberId,
+    /// Their lots: points, and the lot's times.
+    pub lots: Vec<(LotId, i64, Millis, Millis)>,
 }
 
 /// A return, or a void.

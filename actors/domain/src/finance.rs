@@ -101,13 +101,14 @@ pub fn postings(record: &Record, programmes: &Programmes) -> Option<Vec<Posting>
             Movement::DebtRaised { points } => post(Column::Active, if by_staff { Kind::Adjusted } else { Kind::Reversed }, -points),
             Movement::DebtWrittenOff { points } => post(Column::Active, Kind::WrittenOff, points),
             Movement::AdjustedDown { points, .. } => post(Column::Active, Kind::Adjusted, -points),
-            Movement::Sent { points, .. } | Movement::Given { points, .. } => post(Column::Active, Kind::Transferred, -points),
+            Movement::Sent { points, .. } | Movement::Given { points, .. } | Movement::SentHome { points, .. } => post(Column::Active, Kind::Transferred, -points),
             Movement::GivenClaimed { points, .. } => post(Column::Active, Kind::Reversed, -points),
-            Movement::Received { points, .. } | Movement::Gifted { points, .. } | Movement::GivenBack { points, .. } => post(Column::Active, Kind::Transferred, points),
+            Movement::Received { points, .. } | Movement::Gifted { points, .. } | Movement::GivenBack { points, .. } | Movement::Lent { points, .. } => post(Column::Active, Kind::Transferred, points),
             // From a lot to debt, from free to held: the sum of the column stays.
             Movement::DebtRepaid { .. }
             | Movement::Overdrawn { .. }
             | Movement::Held { .. }
+            | Movement::HeldFor { .. }
             | Movement::Released { .. }
             | Movement::HoldEnded { .. }
             | Movement::Rescheduled { .. }

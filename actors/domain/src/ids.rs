@@ -48,6 +48,14 @@ impl GoalKey {
     }
 }
 
+/// A pool: the record that founded it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PoolId {
+    pub founder: MemberId,
+    /// Sequence number of the record.
+    pub seq: u64,
+}
+
 /// What a record of a member made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
@@ -69,6 +77,8 @@ pub enum Kind {
     Transfer,
     /// An allowance.
     Allowance,
+    /// A pool.
+    Pool,
 }
 
 impl Kind {
@@ -83,6 +93,7 @@ impl Kind {
             Self::Reversal => "rev_",
             Self::Transfer => "trf_",
             Self::Allowance => "alw_",
+            Self::Pool => "pool_",
         }
     }
 }

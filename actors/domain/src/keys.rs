@@ -90,6 +90,18 @@ pub fn gift(from: crate::ids::MemberId, seq: u64) -> u64 {
     fingerprint(&[b"gift", &from.0.to_le_bytes(), &seq.to_le_bytes()])
 }
 
+/// Fingerprint of what was lent to a hold, as its lender remembers it. Stored.
+#[must_use]
+pub fn lent(to: crate::ids::MemberId, hold: u64) -> u64 {
+    fingerprint(&[b"lent", &to.0.to_le_bytes(), &hold.to_le_bytes()])
+}
+
+/// Fingerprint of what came home from a record of another member. Stored.
+#[must_use]
+pub fn home(from: crate::ids::MemberId, seq: u64) -> u64 {
+    fingerprint(&[b"home", &from.0.to_le_bytes(), &seq.to_le_bytes()])
+}
+
 /// Fingerprint of a redemption by an allowance. Stored.
 #[must_use]
 pub fn allowed(used: crate::basket::Allowed) -> u64 {

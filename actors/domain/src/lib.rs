@@ -33,6 +33,7 @@ pub mod ids;
 pub mod keys;
 pub mod member;
 pub mod number;
+pub mod pool;
 pub mod profile;
 pub mod programme;
 pub mod receipts;

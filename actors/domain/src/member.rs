@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use crate::goals::{self, Progress};
 use crate::keys::{KeyIndex, KeyKind};
+use crate::pool::Pooled;
 use crate::profile::Profile;
 use crate::programme::Programme;
 use crate::record::{Alias, Back, Body, Event, Figures, HoldEnd, Movement, Record};
@@ -53,6 +54,8 @@ pub struct Member {
     pub giving: Vec<(u32, Millis)>,
     /// Gifts that the other member did not take.
     pub ungiven: Vec<u32>,
+    /// What it knows of pools.
+    pub pool: Option<Box<Pooled>>,
     /// Allowances, also those that ended: their uses may still arrive.
     pub allowances: Vec<Allowance>,
     /// Redemptions that were reversed.
@@ -164,6 +167,8 @@ impl Member {
         let of = |(number, wallet): (u8, &Wallet)| wallet.next_due().min(wallet.next_notice(notice(number)));
         let wallets = (0_u8..).zip(&self.wallets).map(of).min().unwrap_or(crate::time::NEVER);
         let giving = self.giving.iter().map(|(_, since)| since + GIFT).min().unwrap_or(crate::time::NEVER);
+        let open = self.pool.iter().flat_map(|pool| pool.gathering.iter().chain(&pool.homing));
+        let giving = open.map(|(_, since)| since + GIFT).min().unwrap_or(crate::time::NEVER).min(giving);
         let waiting = self.waiting.first().map_or(crate::time::NEVER, |(_, since)| since + WAIT).min(giving);
         wallets.min(waiting).min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
     }
@@ -220,6 +225,20 @@ impl Member {
         self.aliases.iter().any(|held| *held.alias.kind == *kind && held.alias.hash == hash && held.until.is_none())
     }
 
+    fn pooled(&mut self, record: &Record) {
+        // Most members are in no pool, and need no memory for one.
+        let begins = matches!(record.body, Body::PoolFounded { .. } | Body::PoolJoined { .. }) || matches!(&record.body, Body::HoldPlaced { pool: Some(_), .. });
+        if self.pool.is_none() && begins {
+            self.pool = Some(Box::default());
+        }
+        if let Some(pool) = &mut self.pool {
+            pool.apply(short(self.seq), record);
+            if pool.is_empty() {
+                self.pool = None;
+            }
+        }
+    }
+
     /// Folds a record in. Total: whatever a record says is taken as it is.
     pub fn apply(&mut self, record: &Record) {
         self.seq += 1;
@@ -252,10 +271,15 @@ impl Member {
                     self.waits_no_more(short(*waiting));
                 }
             }
-            Body::HoldPlaced { wallet, expires_at, .. } => {
+            Body::HoldPlaced { wallet, expires_at, pool, .. } => {
                 let seq = self.seq;
-                self.wallet_mut(*wallet).open_hold(seq, *expires_at);
+                // One that waits for the parts of others is not over before it has them.
+                let waits = pool.as_ref().is_some_and(|pool| !pool.parts.is_empty());
+                self.wallet_mut(*wallet).open_hold(seq, if waits { crate::time::NEVER } else { *expires_at });
             }
+            Body::Gathered { hold, wallet, expires_at, .. } => self.wallet_mut(*wallet).hold_ends(*hold, *expires_at),
+            Body::Lent { to, hold, .. } | Body::LendRefused { to, hold, .. } => self.keys.insert(crate::keys::lent(*to, *hold), self.seq, record.at),
+            Body::CameHome { from, seq } => self.keys.insert(crate::keys::home(*from, *seq), self.seq, record.at),
             Body::Returned(returned) => {
                 for fingerprint in returned.asked.keys.fingerprints(returned.asked.kind) {
                     self.keys.insert(fingerprint, self.seq, record.at);
@@ -298,8 +322,10 @@ impl Member {
             }
             Body::Redeemed { offline: Some(offline), .. } => self.keys.insert(crate::keys::allowed(offline.used), self.seq, record.at),
             Body::Updated(change) => self.profile.apply(change),
+            Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } | Body::Homed { .. } => {}
             Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } | Body::TierGiven { .. } => {}
         }
+        self.pooled(record);
         for event in &record.events {
             self.tier.apply(event);
             if let Some(goal) = goals::goal_of(event) {

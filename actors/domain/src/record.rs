@@ -8,7 +8,7 @@ use crate::Text;
 use crate::basket::{Allowed, Basket};
 use crate::command::Return;
 use crate::earn::Award;
-use crate::ids::{GoalKey, LotId, MemberId};
+use crate::ids::{GoalKey, LotId, MemberId, PoolId};
 use crate::keys::Keys;
 use crate::goals::Part;
 use crate::number::{Currency, Decimal, Ratio};
@@ -47,7 +47,7 @@ pub struct Beginning {
 pub enum Body {
     Enrolled { aliases: Vec<Alias>, day: Day },
     Purchased(Box<Sale>),
-    HoldPlaced { wallet: u8, points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64> },
+    HoldPlaced { wallet: u8, points: i64, currency: Option<Currency>, value: i64, expires_at: Millis, asked: Asked, ttl_ms: Option<i64>, pool: Option<Box<PoolHold>> },
     HoldConfirmed { wallet: u8, hold: u64, points: i64, asked: Option<i64> },
     HoldCancelled { hold: u64 },
     Redeemed { wallet: u8, points: i64, currency: Option<Currency>, value: i64, asked: Asked, offline: Option<Box<Offline>> },
@@ -67,6 +67,23 @@ pub enum Body {
     TakeRefused { from: MemberId, gift: u64, wallet: u8 },
     /// How a gift ended.
     GiftSettled { gift: u64, taken: bool },
+    /// The member founded a pool: this record names it.
+    PoolFounded { founder: MemberId },
+    /// It says that it is in a pool; its right begins when the founder says so too.
+    PoolJoined { pool: PoolId },
+    PoolLeft { pool: PoolId },
+    /// The founder says who is in the pool.
+    PoolChanged { pool: PoolId, member: MemberId, joined: bool },
+    /// Points lent to another member's hold.
+    Lent { to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
+    /// They could not be lent, and never will be for this hold.
+    LendRefused { to: MemberId, hold: u64, wallet: u8 },
+    /// What others have lent to a hold, by their lots; unless that is all of it, the hold is over.
+    Gathered { hold: u64, wallet: u8, complete: bool, expires_at: Millis, loans: Vec<(MemberId, Vec<LotId>)> },
+    /// Lent points came home.
+    CameHome { from: MemberId, seq: u64 },
+    /// Everybody whose points a record had sent home has them.
+    Homed { seq: u64 },
     AliasAdded { alias: Alias },
     AliasRemoved { kind: Text, hash: u128 },
     /// Staff gave a tier until the end of a day, or ended what they had given.
@@ -147,6 +164,14 @@ pub struct Left {
 pub enum Asked {
     Points(i64),
     Money(Currency, i64),
+}
+
+/// A hold on the points of a pool.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PoolHold {
+    pub pool: PoolId,
+    /// What the others lend to it; the rest is the member's own.
+    pub parts: Vec<(MemberId, i64)>,
 }
 
 /// By what a till without a connection redeemed, where and when.
@@ -361,6 +386,12 @@ pub enum Movement {
     GivenClaimed { lot: LotId, points: i64 },
     /// A new lot, from another member: it cannot be given on.
     Gifted { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// A new lot, of another member's points: only for a hold.
+    Lent { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// Held by an earlier record.
+    HeldFor { hold: u32, lot: LotId, points: i64 },
+    /// Points of a lent lot that are free again go back to their owner.
+    SentHome { lot: LotId, points: i64 },
     /// A new lot, from another wallet.
     Received { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
 }
@@ -387,7 +418,7 @@ impl Figures {
         let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
         match *movement {
             Movement::Issued { points, unlock: Some(_), .. } => add(&mut self.pending, points),
-            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } | Movement::Received { points, .. } | Movement::GivenBack { points, .. } | Movement::Gifted { points, .. } => {
+            Movement::Issued { points, unlock: None, .. } | Movement::Reinstated { points, .. } | Movement::Unexpired { points, .. } | Movement::Received { points, .. } | Movement::GivenBack { points, .. } | Movement::Gifted { points, .. } | Movement::Lent { points, .. } => {
                 add(&mut self.available, points);
             }
             Movement::Activated { points, .. } => {
@@ -400,9 +431,10 @@ impl Figures {
             | Movement::OwedMet { points, .. }
             | Movement::AdjustedDown { points, .. }
             | Movement::Given { points, .. }
+            | Movement::SentHome { points, .. }
             | Movement::Sent { points, .. } => add(&mut self.available, -points),
             Movement::ClawedBack { points, pending: true, .. } | Movement::Lapsed { points, .. } => add(&mut self.pending, -points),
-            Movement::Held { points, .. } => {
+            Movement::Held { points, .. } | Movement::HeldFor { points, .. } => {
                 add(&mut self.available, -points);
                 add(&mut self.held, points);
             }

@@ -103,6 +103,14 @@ codes! {
     ReceiptUsed = "receipt_used", Conflict;
     /// The other member did not take the points: they are back.
     GiftRefused = "gift_refused", Conflict;
+    /// The member is in a pool already.
+    InPool = "in_pool", Conflict;
+    /// The member is in no such pool.
+    NotInPool = "not_in_pool", Conflict;
+    /// The pool has as many members as it may have.
+    PoolFull = "pool_full", Conflict;
+    /// The hold still waits for the points of others.
+    HoldPending = "hold_pending", Conflict;
     /// Staff have given no tier that could end.
     NoGrant = "no_grant", Conflict;
     /// The line has been delivered, or never waited for it.
@@ -133,6 +141,8 @@ codes! {
     UnknownVersion = "unknown_version", NotFound;
     /// No such exception, or it is closed.
     UnknownException = "unknown_exception", NotFound;
+    /// No such pool, or its founder has left it.
+    UnknownPool = "unknown_pool", NotFound;
     /// No such transfer.
     UnknownTransfer = "unknown_transfer", NotFound;
     /// The job has no lines, or none yet.

@@ -189,7 +189,8 @@ impl Mirror {
         Some(match body {
             Body::Enrolled { aliases, .. } => Ask::Enrol { aliases: aliases.clone() },
             Body::Purchased(sale) => Ask::Purchase(Box::new(Purchase { basket: self.basket(&sale.basket), keys: sale.keys.clone(), alias: sale.alias.clone() })),
-            Body::HoldPlaced { wallet, asked, ttl_ms, .. } => Ask::PlaceHold { wallet: *wallet, asked: *asked, ttl_ms: *ttl_ms },
+            // Of a pool each member's points stay its own here: what others lent is then missing.
+            Body::HoldPlaced { wallet, asked, ttl_ms, .. } => Ask::PlaceHold { wallet: *wallet, asked: *asked, ttl_ms: *ttl_ms, pool: None },
             Body::HoldConfirmed { hold, asked, .. } => Ask::ConfirmHold { hold: self.number(*hold), points: *asked },
             Body::HoldCancelled { hold } => Ask::CancelHold { hold: self.number(*hold) },
             Body::Redeemed { wallet, asked, offline, .. } => {
@@ -219,6 +220,7 @@ impl Mirror {
             Body::Gave { wallet, points, to } => Ask::Give { wallet: *wallet, points: *points, to: *to },
             // What another member gave is taken as it was: that member may have less here.
             Body::Took { .. } | Body::TakeRefused { .. } => return None,
+            Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } | Body::Lent { .. } | Body::LendRefused { .. } | Body::Gathered { .. } | Body::CameHome { .. } | Body::Homed { .. } => return None,
             Body::GiftSettled { gift, taken } => Ask::SettleGift { gift: self.number(*gift), taken: *taken },
             // The draft's own times come about with its next command.
             Body::Elapsed => return None,

@@ -46,7 +46,7 @@ impl Lot {
         self.left - self.held
     }
 
-    fn order(&self) -> (Millis, Millis, LotId) {
+    pub(crate) fn order(&self) -> (Millis, Millis, LotId) {
         (self.expires_at, self.activated_at, self.id)
     }
 }
@@ -175,7 +175,9 @@ impl Wallet {
                 });
             }
             Movement::Gifted { lot, points, activated_at, expires_at } => self.place(Lot { gift: true, ..Lot::new(lot, points, activated_at, expires_at) }),
-            Movement::Spent { lot, points, .. } | Movement::AdjustedDown { lot, points } | Movement::Sent { lot, points } => self.change(lot, |lot| lot.left -= points),
+            Movement::Spent { lot, points, .. } | Movement::AdjustedDown { lot, points } | Movement::Sent { lot, points } | Movement::SentHome { lot, points } => {
+                self.change(lot, |lot| lot.left -= points);
+            },
             Movement::Held { lot, points } => {
                 self.change(lot, |lot| lot.held += points);
                 let seq = u32::try_from(seq).unwrap_or(u32::MAX);
@@ -254,6 +256,14 @@ impl Wallet {
             }
             Movement::Received { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
             Movement::Noticed { until, .. } => self.noticed = self.noticed.max(until),
+            Movement::Lent { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
+            Movement::HeldFor { hold, lot, points } => {
+                self.change(lot, |lot| lot.held += points);
+                if let Some(hold) = self.holds.iter_mut().find(|open| open.seq == hold) {
+                    hold.points += points;
+                    hold.lots.push((lot, points));
+                }
+            }
             Movement::Overdrawn { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
             Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
@@ -262,6 +272,11 @@ impl Wallet {
     /// Opens a hold; the [`Movement::Held`] of the same record fill it.
     pub fn open_hold(&mut self, seq: u64, expires_at: Millis) {
         self.holds.push(Hold { seq: u32::try_from(seq).unwrap_or(u32::MAX), points: 0, expires_at, lots: SmallVec::new() });
+    }
+
+    /// When a hold that was waiting for the parts of others ends.
+    pub fn hold_ends(&mut self, seq: u64, expires_at: Millis) {
+        self.holds.iter_mut().filter(|hold| u64::from(hold.seq) == seq).for_each(|hold| hold.expires_at = expires_at);
     }
 
     /// Lets go of lots that nothing can come back to.

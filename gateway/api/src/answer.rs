@@ -9,7 +9,7 @@ use tessera_domain::programme::Programme;
 use utoipa::ToSchema;
 
 pub use self::goals::{find_goal, goals};
-pub use self::render::{hold, holds, instant, lots, member, tier, written};
+pub use self::render::{hold, holds, instant, lots, member, pool, tier, written};
 
 /// Points of a wallet, in its smallest unit.
 #[derive(Serialize, ToSchema, Debug)]
@@ -215,6 +215,18 @@ pub enum What {
     GiftReceived,
     GiftRefused,
     GiftSettled,
+    PoolFounded,
+    PoolJoined,
+    PoolLeft,
+    PoolChanged,
+    /// To the hold of another member of the pool.
+    Lent,
+    LendRefused,
+    /// What the others have lent to a hold.
+    Gathered,
+    /// Lent points are back.
+    CameHome,
+    Homed,
     Delivery,
     AliasAdded,
     AliasRemoved,
@@ -484,10 +496,32 @@ pub struct HoldShown<'a> {
 #[derive(Serialize, ToSchema, Debug, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldState {
+    /// It waits for the parts of others.
+    Pending,
     Open,
     Confirmed,
     Cancelled,
     Expired,
+}
+
+/// A pool.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct Pool<'a> {
+    pub id: &'a str,
+    /// The founder first.
+    pub members: Vec<PoolMember<'a>>,
+    /// What they may spend together, by wallet.
+    #[schema(value_type = std::collections::HashMap<String, i64>)]
+    pub available: ByWallet<'a, i64>,
+}
+
+/// Of a pool.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct PoolMember<'a> {
+    pub member: String,
+    /// By wallet.
+    #[schema(value_type = std::collections::HashMap<String, i64>)]
+    pub available: ByWallet<'a, i64>,
 }
 
 /// A member's open holds.

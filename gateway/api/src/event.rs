@@ -59,7 +59,8 @@ type Told<'a> = (&'static str, Option<String>, Option<&'a str>, Option<i64>);
 #[must_use]
 pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, record: &'a Record) -> Option<Vec<Published<'a>>> {
     let programme = programmes.version(record.programme)?;
-    let id = |kind: Kind, seq: u64| Some(MadeId { kind, member, seq }.to_string());
+    let made = |kind: Kind, member: MemberId, seq: u64| Some(MadeId { kind, member, seq }.to_string());
+    let id = |kind: Kind, seq: u64| made(kind, member, seq);
     let named = |number: u8| Some(&*programme.wallet(number).id);
     let touched = || record.after.iter().map(|(number, _)| *number);
     // Of each wallet, what its movements of a kind come to.
@@ -105,11 +106,15 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } | Body::TierGiven { .. } => {}
+        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } | Body::TierGiven { .. } | Body::LendRefused { .. } | Body::Homed { .. } => {}
+        Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } => found.push(plain("member.updated", None)),
+        Body::Lent { to, hold, wallet, points, .. } => found.push(("points.transferred", made(Kind::Hold, *to, *hold), named(*wallet), Some(-points))),
+        Body::CameHome { .. } => found.extend(sums("points.transferred", given_back)),
+        Body::Gathered { hold, complete: false, .. } => found.push(plain("hold.cancelled", id(Kind::Hold, *hold))),
+        Body::Gathered { .. } => {}
         Body::Gave { wallet, points, .. } => found.push(("points.transferred", id(Kind::Transfer, seq), named(*wallet), Some(-points))),
         Body::Took { from, gift, wallet, points } => {
-            let name = MadeId { kind: Kind::Transfer, member: *from, seq: *gift }.to_string();
-            found.push(("points.transferred", Some(name), named(*wallet), Some(*points)));
+            found.push(("points.transferred", made(Kind::Transfer, *from, *gift), named(*wallet), Some(*points)));
         }
         Body::GiftSettled { gift, taken } => {
             let back = |event: &Event| if let Event::Points(wallet, Movement::GivenBack { points, .. }) = event { Some((*wallet, *points)) } else { None };
@@ -198,6 +203,10 @@ fn redeemed(movement: &Movement) -> Option<i64> {
 
 fn reversed(movement: &Movement) -> Option<i64> {
     if let Movement::ClawedBack { points, .. } | Movement::Lapsed { points, .. } | Movement::OwedMet { points, .. } = movement { Some(*points) } else { None }
+}
+
+fn given_back(movement: &Movement) -> Option<i64> {
+    if let Movement::GivenBack { points, .. } = movement { Some(*points) } else { None }
 }
 
 fn reinstated(movement: &Movement) -> Option<i64> {

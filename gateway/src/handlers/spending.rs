@@ -22,7 +22,11 @@ pub(crate) async fn place(call: &Call) -> Result<Answer, Stop> {
     let wallet = call.wallet(&hold.wallet, "/wallet")?;
     let ttl_ms = hold.ttl_seconds.map(|seconds| seconds.saturating_mul(1_000));
     let member = call.known(&hold.member).await?;
-    call.ask(StatusCode::CREATED, member, header, Ask::PlaceHold { wallet, asked, ttl_ms }).await
+    if hold.pool {
+        let done = call.members().pool_hold(member, header, wallet, asked, ttl_ms, call.deadline).await?;
+        return call.done(StatusCode::CREATED, &done);
+    }
+    call.ask(StatusCode::CREATED, member, header, Ask::PlaceHold { wallet, asked, ttl_ms, pool: None }).await
 }
 
 /// A hold as it stands.
@@ -76,6 +80,13 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     let asked = redemption.asked()?;
     let wallet = call.wallet(&redemption.wallet, "/wallet")?;
     let member = call.known(&redemption.member).await?;
+    if redemption.pool {
+        if redemption.offline.is_some() {
+            return Err(Rejection::new(Code::Invalid, "/pool", "an allowance is of one member's own points; leave pool out").into());
+        }
+        let done = call.members().pool_redeem(member, header, wallet, asked, call.deadline).await?;
+        return call.done(StatusCode::CREATED, &done);
+    }
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
     let offline = redemption.offline.as_ref().map(|offline| offline.read(member, programme)).transpose()?.map(Box::new);

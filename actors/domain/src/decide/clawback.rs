@@ -100,6 +100,9 @@ pub(super) fn restore(draft: &mut Draft<'_>, wallet: u8, burned_by: u64, restore
         let over = expires_at <= draft.now;
         let until = if over && grace > 0 { draft.now + grace } else { expires_at };
         draft.moves(wallet, Movement::Reinstated { lot, points: part, activated_at, expires_at: until });
+        if draft.goes_home(wallet, lot, part) {
+            continue;
+        }
         if until <= draft.now {
             // Whatever becomes available meets debt first, however briefly it lives.
             draft.meet_debt(wallet);

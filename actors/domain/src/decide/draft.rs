@@ -33,6 +33,8 @@ pub struct Draft<'a> {
     tier: u8,
     lots: u16,
     rewards: u16,
+    /// The new lots of this record are other members'.
+    pub(super) borrows: bool,
     /// Goals that this record has touched, with the version and the time by which they count.
     pub(super) goals: Vec<(Arc<Programme>, u16, Millis)>,
 }
@@ -67,6 +69,7 @@ impl<'a> Draft<'a> {
             tier: member.tier.level,
             lots: 0,
             rewards: 0,
+            borrows: false,
             goals: Vec::new(),
         })
     }
@@ -241,6 +244,9 @@ impl<'a> Draft<'a> {
         let now = self.now;
         for (lot, points) in &hold.lots {
             self.moves(wallet, Movement::Released { hold: hold.seq, lot: *lot, points: *points });
+            if self.goes_home(wallet, *lot, *points) {
+                continue;
+            }
             let expires_at = self.wallet(wallet).lot(*lot).map_or(now, |lot| lot.expires_at);
             // The grace counts from the release; a hold may end long before anyone asks.
             let released = if end == HoldEnd::Expired { hold.expires_at } else { self.now };
@@ -257,6 +263,15 @@ impl<'a> Draft<'a> {
         }
         self.moves(wallet, Movement::HoldEnded { hold: hold.seq, end });
         self.meet_debt(wallet);
+    }
+
+    /// Free points of a lot that another member has lent go back to it at once; whether it is one.
+    pub(super) fn goes_home(&mut self, wallet: u8, lot: LotId, points: i64) -> bool {
+        let lent = (self.borrows && lot.seq == self.seq()) || self.member.pool.as_ref().is_some_and(|pool| pool.loan(lot).is_some());
+        if lent {
+            self.moves(wallet, Movement::SentHome { lot, points });
+        }
+        lent
     }
 
     /// Whether this record has confirmed a hold already.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::Draft;
 use super::draft::priced;
-use crate::record::{Asked, Body, HoldEnd, Movement, Record};
-use crate::wallet::Hold;
+use super::pool::{gathering, own_part};
+use crate::record::{Asked, Body, HoldEnd, Movement, PoolHold, Record};
+use crate::wallet::{Hold, Lot};
 use crate::{Code, Rejection};
 
-pub(super) fn place(draft: &mut Draft<'_>, wallet: u8, asked: Asked, ttl_ms: Option<i64>) -> Result<Body, Rejection> {
+pub(super) fn place(draft: &mut Draft<'_>, wallet: u8, asked: Asked, ttl_ms: Option<i64>, pool: Option<&PoolHold>) -> Result<Body, Rejection> {
     let rules = draft.programme.holds;
     let ttl = ttl_ms.unwrap_or(rules.ttl_ms);
     if !(1_000..=rules.max_ttl_ms).contains(&ttl) {
@@ -21,11 +22,12 @@ pub(super) fn place(draft: &mut Draft<'_>, wallet: u8, asked: Asked, ttl_ms: Opt
         return Err(Rejection::new(Code::TooManyHolds, "", &detail));
     }
     let (points, currency, value) = priced(&draft.programme, wallet, asked, "/points")?;
-    draft.enough(wallet, points, "/points")?;
-    for (lot, part) in draft.wallet(wallet).take(points) {
+    let own = own_part(draft, points, pool)?;
+    draft.enough(wallet, own, "/points")?;
+    for (lot, part) in draft.wallet(wallet).take(own) {
         draft.moves(wallet, Movement::Held { lot: lot.id, points: part });
     }
-    Ok(Body::HoldPlaced { wallet, points, currency, value, expires_at: draft.now + ttl, asked, ttl_ms })
+    Ok(Body::HoldPlaced { wallet, points, currency, value, expires_at: draft.now + ttl, asked, ttl_ms, pool: pool.cloned().map(Box::new) })
 }
 
 pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
@@ -34,6 +36,7 @@ pub(super) fn confirm(draft: &mut Draft<'_>, seq: u64, points: Option<i64>, reco
     if !(1..=placed).contains(&want) {
         return Err(Rejection::new(Code::Invalid, "/points", &format!("the hold is of {placed} points; confirm between 1 and that")));
     }
+    gathered(draft, seq)?;
     match open(draft, wallet, seq) {
         Some(hold) => take(draft, wallet, &hold, want),
         None => late(draft, wallet, seq, want, records)?,
@@ -49,6 +52,7 @@ pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, wallet: u8, seq: u64, po
     if of != wallet {
         return Err(Rejection::new(Code::Invalid, format!("{field}/wallet"), "the hold is of another wallet than the tender; leave the wallet out"));
     }
+    gathered(draft, seq).map_err(at_field)?;
     let Some(hold) = open(draft, wallet, seq) else {
         if points > placed {
             return Err(Rejection::new(Code::InsufficientPoints, format!("{field}/amount"), "the amount takes more points than the hold had"));
@@ -65,6 +69,7 @@ pub(super) fn confirm_for_tender(draft: &mut Draft<'_>, wallet: u8, seq: u64, po
 
 pub(super) fn cancel(draft: &mut Draft<'_>, seq: u64, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
     let (wallet, _) = placed(seq, records)?;
+    gathered(draft, seq)?;
     let hold = open(draft, wallet, seq).ok_or_else(|| Rejection::new(Code::HoldExpired, "", "this hold is over; there is nothing to cancel"))?;
     draft.release(wallet, &hold, HoldEnd::Cancelled);
     Ok(Body::HoldCancelled { hold: seq })
@@ -79,6 +84,12 @@ pub(super) fn placed(seq: u64, records: &[(u64, Arc<Record>)]) -> Result<(u8, i6
     }
 }
 
+/// A hold on the points of a pool is one only when it has them.
+fn gathered(draft: &Draft<'_>, seq: u64) -> Result<(), Rejection> {
+    let waits = draft.member.pool.as_ref().is_some_and(|pool| gathering(pool, seq));
+    if waits { Err(Rejection::new(Code::HoldPending, "", "this hold still waits for the points of others; try again in some seconds")) } else { Ok(()) }
+}
+
 fn open(draft: &mut Draft<'_>, wallet: u8, seq: u64) -> Option<Hold> {
     draft.wallet(wallet).holds.iter().find(|hold| u64::from(hold.seq) == seq).cloned()
 }
@@ -87,6 +98,8 @@ fn open(draft: &mut Draft<'_>, wallet: u8, seq: u64) -> Option<Hold> {
 fn take(draft: &mut Draft<'_>, wallet: u8, hold: &Hold, points: i64) {
     let mut left = points;
     let mut rest = hold.clone();
+    // What others have lent stands behind the member's own, whatever its time.
+    rest.lots.sort_by_key(|(lot, _)| draft.wallet(wallet).lot(*lot).map(Lot::order));
     for (lot, held) in &mut rest.lots {
         let part = left.min(*held);
         let Some(known) = draft.wallet(wallet).lot(*lot).copied() else { continue };

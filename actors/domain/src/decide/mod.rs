@@ -11,6 +11,7 @@ mod gift;
 mod goals;
 mod hold;
 mod issue;
+mod pool;
 mod purchase;
 mod redeem;
 mod repeat;
@@ -26,6 +27,7 @@ use smallvec::SmallVec;
 
 pub use crate::decide::draft::Draft;
 pub use crate::decide::gift::gift;
+pub use crate::decide::pool::{gathering, loaned, points_asked, sends_home};
 pub use crate::decide::purchase::AHEAD;
 use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
@@ -108,6 +110,9 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             member.keys.find(crate::keys::allowed(offline.used)).for_each(&mut add);
             Some(offline.used.allowance).filter(|seq| exists(*seq)).into_iter().for_each(&mut add);
         }
+        Ask::Lend { to, hold, .. } => member.keys.find(crate::keys::lent(*to, *hold)).for_each(&mut add),
+        Ask::TakeHome { from, seq, .. } => member.keys.find(crate::keys::home(*from, *seq)).for_each(&mut add),
+        Ask::Gather { hold, .. } if exists(*hold) => add(*hold),
         Ask::Take(gift) => member.keys.find(crate::keys::gift(gift.from, gift.seq)).for_each(&mut add),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
         Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if exists(*hold) => add(*hold),
@@ -124,6 +129,12 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::Reverse { .. }
         | Ask::Give { .. }
         | Ask::SettleGift { .. }
+        | Ask::FoundPool { .. }
+        | Ask::JoinPool { .. }
+        | Ask::LeavePool
+        | Ask::ChangePool { .. }
+        | Ask::Gather { .. }
+        | Ask::Homed { .. }
         | Ask::AddAlias { .. }
         | Ask::RemoveAlias { .. }
         | Ask::GrantTier { .. }
@@ -160,7 +171,7 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
     let body = match &command.ask {
         Ask::Enrol { aliases } => enrol::enrol(&mut draft, aliases)?,
         Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase, records)?,
-        Ask::PlaceHold { wallet, asked, ttl_ms } => hold::place(&mut draft, *wallet, *asked, *ttl_ms)?,
+        Ask::PlaceHold { wallet, asked, ttl_ms, pool } => hold::place(&mut draft, *wallet, *asked, *ttl_ms, pool.as_deref())?,
         Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
         Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
         Ask::Redeem { wallet, asked, offline: None } => redeem::redeem(&mut draft, *wallet, *asked)?,
@@ -175,6 +186,14 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         Ask::Give { wallet, points, to } => gift::give(&mut draft, *wallet, *points, *to)?,
         Ask::Take(gift) => gift::take(&mut draft, gift),
         Ask::SettleGift { gift, taken } => gift::settle(&mut draft, *gift, *taken, records)?,
+        Ask::FoundPool { founder } => pool::found(&draft, *founder)?,
+        Ask::JoinPool { pool } => pool::join(&draft, *pool)?,
+        Ask::LeavePool => pool::leave(&draft)?,
+        Ask::ChangePool { pool, member, joined } => pool::change(&draft, *pool, *member, *joined)?,
+        Ask::Lend { to, hold, wallet, points, pool } => pool::lend(&mut draft, (*to, *hold), *wallet, *points, *pool),
+        Ask::Gather { hold, complete, loans } => pool::gather(&mut draft, *hold, *complete, loans, records)?,
+        Ask::TakeHome { from, seq, lots } => pool::take_home(&mut draft, *from, *seq, lots),
+        Ask::Homed { seq } => pool::homed(&draft, *seq)?,
         Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,
@@ -229,6 +248,8 @@ mod tests_conditions;
 mod tests_goals;
 #[cfg(test)]
 mod tests_offline;
+#[cfg(test)]
+mod tests_pools;
 #[cfg(test)]
 mod tests_properties;
 #[cfg(test)]

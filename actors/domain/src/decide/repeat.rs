@@ -44,6 +44,8 @@ fn names(command: &Command, body: &Body) -> bool {
         (Ask::Return(asked), Body::BlindReturned { keys, .. }) => asked.kind == KeyKind::Return && same_key(&asked.keys, keys),
         (Ask::BlindReturn(asked), Body::ReturnWaits(waits)) => waits.kind == KeyKind::Return && same_key(&asked.keys, &waits.keys),
         (Ask::BlindReturn(asked), Body::Returned(returned)) => returned.asked.kind == KeyKind::Return && same_key(&asked.keys, &returned.asked.keys),
+        (Ask::Lend { to, hold, .. }, Body::Lent { to: before, hold: seq, .. } | Body::LendRefused { to: before, hold: seq, .. }) => to == before && hold == seq,
+        (Ask::TakeHome { from, seq, .. }, Body::CameHome { from: before, seq: s }) => from == before && seq == s,
         (Ask::Take(gift), Body::Took { from, gift: seq, .. } | Body::TakeRefused { from, gift: seq, .. }) => gift.from == *from && gift.seq == *seq,
         (Ask::Redeem { offline: Some(offline), .. }, Body::Redeemed { offline: Some(before), .. }) => offline.used == before.used,
         // An enrolment's key is the member's id itself.
@@ -62,7 +64,14 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
     match (&command.ask, body) {
         (Ask::Enrol { aliases }, Body::Enrolled { aliases: before, .. }) => unless(aliases == before, "/aliases"),
         (Ask::Purchase(purchase), Body::Purchased(sale)) => sale_differs(purchase, sale),
-        (Ask::PlaceHold { wallet, asked, ttl_ms }, Body::HoldPlaced { wallet: of, asked: before, ttl_ms: ttl, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds")),
+        (Ask::PlaceHold { wallet, asked, ttl_ms, pool }, Body::HoldPlaced { wallet: of, asked: before, ttl_ms: ttl, pool: p, .. }) => {
+            // The parts are worked out anew with each try: those of the first one count.
+            let same = unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds"));
+            same.or(unless(pool.is_some() == p.is_some(), "/pool"))
+        }
+        (Ask::FoundPool { .. }, Body::PoolFounded { .. }) | (Ask::LeavePool, Body::PoolLeft { .. }) => None,
+        (Ask::JoinPool { pool }, Body::PoolJoined { pool: before }) => unless(pool == before, ""),
+        (Ask::Lend { .. }, Body::Lent { .. } | Body::LendRefused { .. }) | (Ask::TakeHome { .. }, Body::CameHome { .. }) => None,
         (Ask::Redeem { wallet, asked, offline }, Body::Redeemed { wallet: of, asked: before, offline: o, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(offline == o, "/offline")),
         (Ask::Allow(asked), Body::Allowed { wallet: of, store: s, till: t, points: p, ttl_ms: ttl, .. }) => {
             let Allow { wallet, store, till, points, ttl_ms } = &**asked;

@@ -256,9 +256,9 @@ fn rule_04_points_expire_at_the_start_of_the_next_day_at_every_read() {
 fn rule_12_a_hold_keeps_its_points_and_a_late_confirm_takes_them_again() {
     let mut world = World::new(&source());
     world.buys("a", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
-    let hold = world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(6), ttl_ms: None }).map(|_| world.member.seq).expect("held");
+    let hold = world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(6), ttl_ms: None, pool: None }).map(|_| world.member.seq).expect("held");
     assert_eq!((world.figures().available, world.figures().held), (4, 6));
-    assert_eq!(world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(5), ttl_ms: None }).err(), Some(Code::InsufficientPoints));
+    assert_eq!(world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(5), ttl_ms: None, pool: None }).err(), Some(Code::InsufficientPoints));
     world.now += 61_000;
     world.does(4, Ask::ConfirmHold { hold, points: Some(5) }).expect("taken again");
     assert_eq!((world.figures().available, world.figures().held), (5, 0));

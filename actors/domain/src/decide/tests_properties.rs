@@ -10,16 +10,16 @@ use proptest::test_runner::{Config, TestRunner};
 use super::tests::{NOON, World, basket, line, source};
 use super::Decision;
 use crate::basket::{Allowed, Basket, Tender};
-use crate::command::{Allow, Ask, LineBack, Return, SaleName};
+use crate::command::{Allow, Ask, LineBack, Loaned, Return, SaleName};
 use crate::compile::{ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
 use crate::finance::postings;
 use crate::goals::{GoalKind, Measure};
-use crate::ids::LotId;
+use crate::ids::{LotId, MemberId, PoolId};
 use crate::keys::{KeyKind, Keys};
 use crate::member::Member;
 use crate::number::Decimal;
 use crate::programme::{Clawback, Programmes, UnlockRule, WalletRules};
-use crate::record::{Asked, Body, Event, Movement, Offline, Record};
+use crate::record::{Asked, Body, Event, Movement, Offline, PoolHold, Record};
 use crate::rules::Condition;
 use crate::time::{DAY_MS, Day, Millis, Period};
 
@@ -45,6 +45,12 @@ enum Op {
     Allow { wallet: bool, part: u8, hours: u8 },
     Offline { allowance: u8, counter: u8, part: u8, hours_ago: u8, bought: bool },
     Grant { days: Option<u8> },
+    Pool { joins: bool },
+    PoolHold { wallet: bool, part: u8, lent: u16 },
+    Gather { complete: bool, hours: i16 },
+    Lend { wallet: bool, part: u8 },
+    TakeHome { lent: u8 },
+    Homed,
     Tick,
     Again { command: u8 },
 }
@@ -69,6 +75,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (any::<u8>(), -10_i16..900).prop_map(|(points, hours)| Op::Take { points, hours }),
         2 => (1_u16..900).prop_map(|hours| Op::Wait { hours }),
         1 => prop::option::of(0_u8..40).prop_map(|days| Op::Grant { days }),
+        1 => prop::bool::weighted(0.8).prop_map(|joins| Op::Pool { joins }),
+        1 => (any::<bool>(), any::<u8>(), 1_u16..200).prop_map(|(wallet, part, lent)| Op::PoolHold { wallet, part, lent }),
+        2 => (prop::bool::weighted(0.8), -10_i16..900).prop_map(|(complete, hours)| Op::Gather { complete, hours }),
+        1 => (any::<bool>(), any::<u8>()).prop_map(|(wallet, part)| Op::Lend { wallet, part }),
+        1 => any::<u8>().prop_map(|lent| Op::TakeHome { lent }),
+        1 => Just(Op::Homed),
         1 => Just(Op::Tick),
         1 => (any::<bool>(), any::<u8>(), 1_u8..=168).prop_map(|(wallet, part, hours)| Op::Allow { wallet, part, hours }),
         3 => (any::<u8>(), 1_u8..6, any::<u8>(), 0_u8..100, any::<bool>()).prop_map(|(allowance, counter, part, hours_ago, bought)| Op::Offline { allowance, counter, part, hours_ago, bought }),
@@ -147,11 +159,12 @@ impl Shadow {
             | Movement::Received { lot, points, .. }
             | Movement::Reinstated { lot, points, .. }
             | Movement::Gifted { lot, points, .. }
+            | Movement::Lent { lot, points, .. }
             | Movement::GivenBack { lot, points, .. }
             | Movement::Unexpired { lot, points, .. } => on(lot, [0, points, 0]),
             Movement::Overdrawn { lot, points, .. } => on(lot, [0, points, 0]),
             Movement::Activated { lot, points, .. } => on(lot, [-points, points, 0]),
-            Movement::Held { lot, points } => on(lot, [0, -points, points]),
+            Movement::Held { lot, points } | Movement::HeldFor { lot, points, .. } => on(lot, [0, -points, points]),
             Movement::Released { lot, points, .. } => on(lot, [0, points, -points]),
             Movement::HeldSpent { lot, points, .. } => on(lot, [0, 0, -points]),
             Movement::Lapsed { lot, points, .. } | Movement::ClawedBack { lot, points, pending: true } => on(lot, [-points, 0, 0]),
@@ -162,6 +175,7 @@ impl Shadow {
             | Movement::AdjustedDown { lot, points }
             | Movement::DebtRepaid { lot, points }
             | Movement::Given { lot, points, .. }
+            | Movement::SentHome { lot, points }
             | Movement::Sent { lot, points } => on(lot, [0, -points, 0]),
             _ => {}
         }
@@ -181,6 +195,7 @@ impl Shadow {
     }
 }
 
+const POOL: PoolId = PoolId { founder: MemberId(5), seq: 2 };
 /// Key of the first command; the enrolment has one of its own.
 const FIRST: u128 = 1_000;
 
@@ -244,7 +259,7 @@ impl Run {
                 back.returns = Some(crate::basket::ReturnOf { sale: seq, line: "0".into() });
                 self.buy(basket(self.world.now, vec![back, line("new", "a", i64::from(*amount))], Vec::new()))
             }
-            Op::Hold { wallet, part: of, hours } => Ask::PlaceHold { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), ttl_ms: Some(i64::from(*hours) * 3_600_000) },
+            Op::Hold { wallet, part: of, hours } => Ask::PlaceHold { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), ttl_ms: Some(i64::from(*hours) * 3_600_000), pool: None },
             Op::Confirm { hold, part: of } => Ask::ConfirmHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)?, points: (*of < 128).then_some(1 + i64::from(*of) / 8) },
             Op::Cancel { hold } => Ask::CancelHold { hold: Self::pick(&self.numbers(|body| matches!(body, Body::HoldPlaced { .. })), *hold)? },
             Op::Redeem { wallet, part: of } => Ask::Redeem { wallet: u8::from(*wallet), asked: Asked::Points(part(available(u8::from(*wallet)), *of)), offline: None },
@@ -253,11 +268,11 @@ impl Run {
             Op::WriteOff { points } => Ask::Adjust { wallet: 0, points: i64::from(*points).min(self.world.member.figures(0).debt), reason: "test".into(), allow_debt: false, write_off: true },
             Op::Deliver { sale } => Ask::Deliver { sale: Self::pick(&sales, *sale)?, lines: Vec::new() },
             Op::Transfer { part: of } => Ask::Transfer { from: 0, to: 1, points: part(available(0), *of) },
-            Op::Give { wallet, part: of } => Ask::Give { wallet: u8::from(*wallet), points: part(available(u8::from(*wallet)), *of), to: crate::ids::MemberId(7) },
+            Op::Give { wallet, part: of } => Ask::Give { wallet: u8::from(*wallet), points: part(available(u8::from(*wallet)), *of), to: MemberId(7) },
             Op::SettleGift { taken } => Ask::SettleGift { gift: u64::from(self.world.member.giving.first()?.0), taken: *taken },
             Op::Take { points, hours } => {
                 let lots = vec![(i64::from(*points) + 1, self.world.now + Millis::from(*hours) * 3_600_000)];
-                Ask::Take(Box::new(crate::command::Gift { from: crate::ids::MemberId(9), seq: self.made.len() as u64, wallet: 0, lots }))
+                Ask::Take(Box::new(crate::command::Gift { from: MemberId(9), seq: self.made.len() as u64, wallet: 0, lots }))
             }
             Op::Allow { wallet, part: of, hours } => {
                 let wallet = u8::from(*wallet);
@@ -279,6 +294,34 @@ impl Run {
                 let today = Day::at(self.world.now, &jiff::tz::TimeZone::UTC);
                 Ask::GrantTier { grant: days.map(|days| (1, today.plus(days.into()))), reason: "test".into() }
             }
+            Op::Pool { joins } => if *joins { Ask::JoinPool { pool: POOL } } else { Ask::LeavePool },
+            Op::PoolHold { wallet, part: of, lent } => {
+                let wallet = u8::from(*wallet);
+                let (own, lent) = (part(available(wallet), *of), i64::from(*lent));
+                let pool = PoolHold { pool: POOL, parts: vec![(MemberId(5), lent / 2), (MemberId(6), lent - lent / 2)] };
+                Ask::PlaceHold { wallet, asked: Asked::Points(own + lent), ttl_ms: Some(10 * DAY_MS), pool: Some(Box::new(pool)) }
+            }
+            Op::Gather { complete, hours } => {
+                let hold = self.world.member.pool.as_ref()?.gathering.first()?.0;
+                let Body::HoldPlaced { pool: Some(pool), .. } = &self.made[usize::try_from(hold).ok()? - 2].body else { return None };
+                let lots = |points: i64| vec![(LotId { seq: 3, n: 0 }, points, self.world.now, self.world.now + Millis::from(*hours) * 3_600_000)];
+                let loans = pool.parts.iter().filter(|(_, points)| *points > 0).map(|(lender, points)| Loaned { lender: *lender, lots: lots(*points) });
+                Ask::Gather { hold: hold.into(), complete: *complete, loans: loans.skip(usize::from(!complete)).collect() }
+            }
+            Op::Lend { wallet, part: of } => {
+                let wallet = u8::from(*wallet);
+                Ask::Lend { to: MemberId(6), hold: self.made.len() as u64, wallet, points: part(available(wallet), *of), pool: POOL }
+            }
+            Op::TakeHome { lent } => {
+                // Each record that lent sends home once, half of each lot.
+                let seq = Self::pick(&self.numbers(|body| matches!(body, Body::Lent { .. })), *lent)?;
+                let of = |event: &Event| match *event {
+                    Event::Points(wallet, Movement::Given { lot, points, activated_at, expires_at }) => Some((wallet, lot, (points + 1) / 2, activated_at, expires_at)),
+                    _ => None,
+                };
+                Ask::TakeHome { from: MemberId(6), seq, lots: self.made[usize::try_from(seq).ok()? - 2].events.iter().filter_map(of).collect() }
+            }
+            Op::Homed => Ask::Homed { seq: self.world.member.pool.as_ref()?.homing.first()?.0.into() },
             Op::Tick => Ask::Tick,
             Op::Wait { .. } | Op::Again { .. } => return None,
         })
@@ -307,9 +350,13 @@ impl Run {
             }
             op => {
                 let Some(ask) = self.ask(op) else { return };
-                let header = if matches!(ask, Ask::Tick | Ask::SettleGift { .. }) { 0 } else { self.made.len() as u128 + FIRST };
+                let header = if matches!(ask, Ask::Tick | Ask::SettleGift { .. } | Ask::Gather { .. } | Ask::Homed { .. }) { 0 } else { self.made.len() as u128 + FIRST };
                 // INV-2 and the figures after each record are held by `does`.
-                if let Ok(record) = self.world.does(header, ask.clone()) {
+                let before = self.world.member.seq;
+                if let Ok(record) = self.world.does(header, ask.clone())
+                    // What is answered by its own key is no new record.
+                    && self.world.member.seq > before
+                {
                     self.commands.push((header, ask));
                     self.check(&record);
                     self.made.push(record);

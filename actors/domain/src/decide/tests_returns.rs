@@ -133,7 +133,7 @@ fn rule_18_what_nothing_meets_is_owed_and_met_first() {
     programme.clawback = Clawback::SaleLots;
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None }).expect("held");
+    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None, pool: None }).expect("held");
     let hold = world.member.seq;
     world.sold("2", &[("a", 500)]);
     assert_eq!(world.gives(3, sale, Vec::new()).map(|back| back.unmet()), Ok(100));
@@ -324,7 +324,7 @@ fn rule_23_a_renumbered_receipt_is_a_repeat() {
 fn rule_12_a_tender_takes_the_points_of_a_hold_that_ended_by_time_again() {
     let mut world = World::new(&source());
     world.sold("1", &[("a", 10_000)]);
-    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(80), ttl_ms: None }).expect("held");
+    world.does(2, Ask::PlaceHold { wallet: 0, asked: Asked::Points(80), ttl_ms: None, pool: None }).expect("held");
     let hold = world.member.seq;
     world.now += 120_000;
     let tender = crate::basket::Tender { hold: Some(hold), offline: None, ..points(80) };
@@ -505,7 +505,7 @@ fn rule_14_points_that_expire_as_they_come_meet_debt_first() {
 fn rule_12_a_hold_that_ended_is_taken_again_once() {
     let mut world = World::new(&source());
     world.does(2, Ask::Adjust { wallet: 0, points: 300, reason: "test".into(), allow_debt: false, write_off: false }).expect("given");
-    world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None }).expect("held");
+    world.does(3, Ask::PlaceHold { wallet: 0, asked: Asked::Points(100), ttl_ms: None, pool: None }).expect("held");
     let hold = Some(world.member.seq);
     world.now += DAY_MS;
     let pays = || crate::basket::Tender { hold, ..points(100) };

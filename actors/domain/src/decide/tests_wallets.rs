@@ -128,7 +128,7 @@ fn rule_07_thresholds_compare_in_the_rules_currency() {
 fn rule_12_a_hold_is_of_its_wallet() {
     let mut world = World::new(&two_wallets());
     world.does(2, Ask::Adjust { wallet: 1, points: 5_000, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
-    world.does(3, Ask::PlaceHold { wallet: 1, asked: Asked::Money(currency("USD"), 100), ttl_ms: None }).expect("held");
+    world.does(3, Ask::PlaceHold { wallet: 1, asked: Asked::Money(currency("USD"), 100), ttl_ms: None, pool: None }).expect("held");
     assert_eq!((world.member.figures(1).held, world.member.figures(0).held), (5_000, 0));
     let hold = Some(world.member.seq);
     let wrong = basket(NOON, vec![line("a", "", 100)], vec![Tender { hold, ..pays("points", 100) }]);

@@ -90,11 +90,13 @@ impl Cohorts {
         {
             self.sold(member, seq, sale, programmes.version(sale.programme)?, document);
         }
+        // What a pool borrows is spent at once; what is not, comes home.
+        let pooled = matches!(record.body, Body::Lent { .. } | Body::CameHome { .. });
         for event in &record.events {
             let Event::Points(wallet, movement) = event else { continue };
             let day = super::effective(movement).map_or(document, |at| closes.accounting(Day::at(at, &programme.zone), offset));
             if day <= through {
-                self.moved(member, seq, *wallet, movement);
+                self.moved(member, seq, *wallet, movement, pooled);
             }
         }
         match &record.body {
@@ -164,7 +166,7 @@ impl Cohorts {
         self.sales.clear();
     }
 
-    fn moved(&mut self, member: MemberId, seq: u64, wallet: u8, movement: &Movement) {
+    fn moved(&mut self, member: MemberId, seq: u64, wallet: u8, movement: &Movement, pooled: bool) {
         let apart = self.apart.entry(wallet).or_default();
         match *movement {
             Movement::DebtRaised { points } | Movement::Overdrawn { points, .. } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => apart.receivable += points,
@@ -173,7 +175,7 @@ impl Cohorts {
             _ => {}
         }
         let (lot, live, redeemed) = match *movement {
-            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } | Movement::Overdrawn { lot, points, .. } | Movement::Gifted { lot, points, .. } => {
+            Movement::Issued { lot, points, .. } | Movement::Received { lot, points, .. } | Movement::Overdrawn { lot, points, .. } | Movement::Gifted { lot, points, .. } | Movement::Lent { lot, points, .. } => {
                 let of_sale = (lot.n < REWARDS).then(|| self.sales.get(&(member, seq))).flatten();
                 let cohort = of_sale.and_then(|sold| sold.cohorts.iter().find(|key| key.wallet == wallet)).copied();
                 let cohort = cohort.filter(|_| matches!(movement, Movement::Issued { .. }));
@@ -182,6 +184,8 @@ impl Cohorts {
             }
             Movement::Spent { lot, points, .. } | Movement::HeldSpent { lot, points, .. } => (lot, -points, points),
             Movement::Reinstated { lot, points, .. } => (lot, points, -points),
+            Movement::Given { lot, points, .. } if pooled => (lot, -points, points),
+            Movement::GivenBack { lot, points, .. } if pooled => (lot, points, -points),
             // What met a debt has paid for it: as if redeemed.
             Movement::DebtRepaid { lot, points } => (lot, -points, points),
             // Nor has it, when a return undid that.
@@ -193,6 +197,7 @@ impl Cohorts {
             | Movement::OwedMet { lot, points, .. }
             | Movement::AdjustedDown { lot, points }
             | Movement::Given { lot, points, .. }
+            | Movement::SentHome { lot, points }
             | Movement::Sent { lot, points } => (lot, -points, 0),
             _ => return,
         };

@@ -1,6 +1,6 @@
 //! From records and states to answers. A record alone is enough, so that every answer to a repeat is the same.
 
-use tessera_domain::ids::{Kind, LotId, MadeId, MemberId};
+use tessera_domain::ids::{Kind, LotId, MadeId, MemberId, PoolId};
 use tessera_domain::keys::KeyKind;
 use tessera_domain::member::View;
 use tessera_domain::programme::{Programme, Programmes};
@@ -97,7 +97,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
         notices: Vec::new(),
     };
     match &record.body {
-        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) | Body::TierGiven { .. } | Body::Elapsed => {}
+        Body::Enrolled { .. } | Body::AliasAdded { .. } | Body::AliasRemoved { .. } | Body::Updated(_) | Body::TierGiven { .. } | Body::Homed { .. } | Body::Elapsed => {}
         Body::Purchased(sale) => {
             written.id = id(Kind::Purchase, seq);
             written.explanation = explanation(programmes.version(sale.programme)?, wanted, sale);
@@ -114,6 +114,29 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.value = currency.map(|_| *value);
             written.currency = currency.map(|currency| currency.as_str().to_owned());
         }
+        Body::PoolFounded { .. } => written.id = id(Kind::Pool, seq),
+        Body::PoolJoined { pool } | Body::PoolLeft { pool } => written.of = Some(pool_id(*pool)),
+        Body::PoolChanged { pool, member, .. } => {
+            written.of = Some(pool_id(*pool));
+            written.recipient = Some(member.to_string());
+        }
+        Body::Lent { to, hold, wallet, points, .. } => {
+            written.of = Some(MadeId { kind: Kind::Hold, member: *to, seq: *hold }.to_string());
+            written.wallet = named(*wallet);
+            written.points = Some(*points);
+            written.recipient = Some(to.to_string());
+        }
+        Body::LendRefused { to, hold, wallet } => {
+            written.of = Some(MadeId { kind: Kind::Hold, member: *to, seq: *hold }.to_string());
+            written.wallet = named(*wallet);
+            written.recipient = Some(to.to_string());
+        }
+        Body::Gathered { hold, wallet, complete, .. } => {
+            written.of = id(Kind::Hold, *hold);
+            written.wallet = named(*wallet);
+            written.state = Some(if *complete { "done" } else { "undone" });
+        }
+        Body::CameHome { from, .. } => written.giver = Some(from.to_string()),
         Body::HoldConfirmed { wallet, hold, points, .. } => {
             written.id = id(Kind::Redemption, seq);
             written.of = id(Kind::Hold, *hold);
@@ -199,6 +222,10 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
     Some(written)
 }
 
+fn pool_id(pool: PoolId) -> String {
+    MadeId { kind: Kind::Pool, member: pool.founder, seq: pool.seq }.to_string()
+}
+
 fn what(body: &Body) -> What {
     match body {
         Body::Enrolled { .. } => What::Enrolment,
@@ -219,6 +246,15 @@ fn what(body: &Body) -> What {
         Body::Updated(_) => What::Update,
         Body::TierGiven { .. } => What::TierGrant,
         Body::Elapsed => What::Elapsed,
+        Body::PoolFounded { .. } => What::PoolFounded,
+        Body::PoolJoined { .. } => What::PoolJoined,
+        Body::PoolLeft { .. } => What::PoolLeft,
+        Body::PoolChanged { .. } => What::PoolChanged,
+        Body::Lent { .. } => What::Lent,
+        Body::LendRefused { .. } => What::LendRefused,
+        Body::Gathered { .. } => What::Gathered,
+        Body::CameHome { .. } => What::CameHome,
+        Body::Homed { .. } => What::Homed,
         Body::Gave { .. } => What::Gift,
         Body::Took { .. } => What::GiftReceived,
         Body::TakeRefused { .. } => What::GiftRefused,
@@ -271,6 +307,15 @@ pub fn member<'a>(programme: &'a Programme, id: MemberId, view: &View) -> Member
         tier: tier(programme, view),
         programme_version: view.programme,
     }
+}
+
+/// Renders a pool.
+#[must_use]
+pub fn pool<'a>(programme: &'a Programme, id: &'a str, views: &[(MemberId, View)]) -> Pool<'a> {
+    let of = |view: &View, wallet: u8| view.figures.get(usize::from(wallet)).map_or(0, |figures| figures.available);
+    let by = |of: &dyn Fn(u8) -> i64| ByWallet::new(programme, programme.numbers().map(|wallet| (wallet, of(wallet))));
+    let members = views.iter().map(|(member, view)| PoolMember { member: member.to_string(), available: by(&|wallet| of(view, wallet)) });
+    Pool { id, members: members.collect(), available: by(&|wallet| views.iter().map(|(_, view)| of(view, wallet)).sum()) }
 }
 
 /// Renders a tier.
@@ -326,12 +371,15 @@ pub fn lots<'a>(programme: &'a Programme, wallets: &[wallet::Wallet]) -> Lots<'a
 #[must_use]
 pub fn hold<'a>(programme: &'a Programme, member: MemberId, seq: u64, record: &Record, wallets: &[wallet::Wallet], ended: Option<HoldEnd>) -> Option<HoldShown<'a>> {
     let Body::HoldPlaced { wallet, points, expires_at, .. } = &record.body else { return None };
-    let open = wallets.iter().flat_map(|wallet| &wallet.holds).any(|hold| u64::from(hold.seq) == seq);
+    let open = wallets.iter().flat_map(|wallet| &wallet.holds).find(|hold| u64::from(hold.seq) == seq);
     let state = match ended {
         Some(HoldEnd::Confirmed) => HoldState::Confirmed,
         Some(HoldEnd::Cancelled) => HoldState::Cancelled,
-        Some(HoldEnd::Expired) | None if !open => HoldState::Expired,
-        Some(HoldEnd::Expired) | None => HoldState::Open,
+        Some(HoldEnd::Expired) | None => match open {
+            None => HoldState::Expired,
+            Some(hold) if hold.expires_at == NEVER => HoldState::Pending,
+            Some(_) => HoldState::Open,
+        },
     };
     let id = MadeId { kind: Kind::Hold, member, seq }.to_string();
     Some(HoldShown { wallet: &programme.wallet(*wallet).id, id, member: member.to_string(), state, points: *points, expires_at: instant(*expires_at) })

@@ -29,6 +29,9 @@ pub struct Hold {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub ttl_seconds: Option<i64>,
+    /// On the points of all members of the pool that it is in.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub pool: bool,
 }
 
 /// Spends points at once: so many points, or what an amount of money comes to.
@@ -53,6 +56,9 @@ pub struct Redemption {
     /// When a till took them without a connection; it is then a key of its own, and no Idempotency-Key is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<OfflineRedemption>,
+    /// On the points of all members of the pool that it is in.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub pool: bool,
 }
 
 /// By what a till took points without a connection, and when.
@@ -102,6 +108,13 @@ pub struct NewAllowance {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 60, maximum = 604_800)]
     pub ttl_seconds: Option<i64>,
+}
+
+/// Founds a pool, or lets a member join one.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PoolMember {
+    pub member: Who,
 }
 
 /// Gives points from one of a member's wallets to another, at the programme's rate; or, with a recipient, to another member.

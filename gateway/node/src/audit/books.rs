@@ -160,8 +160,13 @@ impl Ledger {
                     }
                 }
             }
-            Body::HoldPlaced { expires_at, .. } => {
-                self.holds.insert(seq, *expires_at);
+            // One that waits for the parts of others ends only when it has them.
+            Body::HoldPlaced { expires_at, pool, .. } => {
+                let waits = pool.as_ref().is_some_and(|pool| !pool.parts.is_empty());
+                self.holds.insert(seq, if waits { i64::MAX } else { *expires_at });
+            }
+            Body::Gathered { hold, expires_at, .. } => {
+                self.holds.insert(*hold, *expires_at);
             }
             _ => {}
         }
@@ -211,7 +216,7 @@ impl Purse {
                 books.spent += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Movement::Held { lot, points } => {
+            Movement::Held { lot, points } | Movement::HeldFor { lot, points, .. } => {
                 let lot = self.lots.entry(lot).or_default();
                 lot.active -= points;
                 lot.held += points;
@@ -277,11 +282,11 @@ impl Purse {
                     lot.expires_at = lot.expires_at.max(expires_at);
                 }
             }
-            Movement::Sent { lot, points } | Movement::Given { lot, points, .. } => {
+            Movement::Sent { lot, points } | Movement::SentHome { lot, points } | Movement::Given { lot, points, .. } => {
                 books.sent += points;
                 self.lots.entry(lot).or_default().active -= points;
             }
-            Movement::Received { lot, points, expires_at, .. } | Movement::Gifted { lot, points, expires_at, .. } | Movement::GivenBack { lot, points, expires_at, .. } => {
+            Movement::Received { lot, points, expires_at, .. } | Movement::Gifted { lot, points, expires_at, .. } | Movement::GivenBack { lot, points, expires_at, .. } | Movement::Lent { lot, points, expires_at, .. } => {
                 books.received += points;
                 let lot = self.lots.entry(lot).or_default();
                 lot.active += points;
