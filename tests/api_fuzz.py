@@ -93,7 +93,8 @@ class Node:
 def beforehand(node):
     """Pools of ids for the hooks: members with points and what they have done, some of it ended, and members with nothing."""
     pools = {name: [] for name in ("member", "alias", "purchase", "redemption", "poor", "hold", "used_hold", "owned", "used_owned", "clash",
-                                   "to_reverse", "used_to_reverse", "to_return", "used_to_return", "to_deliver", "used_to_deliver")}
+                                   "to_reverse", "used_to_reverse", "to_return", "used_to_return", "to_deliver", "used_to_deliver",
+                                   "loner", "used_loner", "pool", "joins", "used_joins", "leaves", "used_leaves")}
     numbers = iter(range(1_000_000))
 
     def enrol(points, *more):
@@ -129,6 +130,20 @@ def beforehand(node):
     for _ in range(20):
         pools["used_to_return"].append(pools["to_return"].pop())
         node.ask("POST", "/v1/voids", {"purchase": pools["used_to_return"][-1], "occurred_at": "2026-11-01T10:00:00-05:00"})
+    for number in range(30):  # each pool has seven that may join, or that may leave
+        founder, *others = (enrol(0)[0] for _ in range(8))
+        pool = node.ask("POST", "/v1/pools", {"member": founder})["id"]
+        pools["pool"].append(pool)
+        if number % 2:
+            pools["joins"] += [{"path": [pool], "body": {"member": member}} for member in others]
+            continue
+        for member in others:
+            node.ask("POST", f"/v1/pools/{pool}/members", {"member": member})
+        pools["leaves"] += [{"path": [pool, member]} for member in others]
+        pools["used_leaves"].append({"path": [pool, pools["member"][0]]})
+        pools["used_joins"].append({"path": [pool], "body": {"member": others[0]}})
+        pools["used_loner"].append(others[1])
+    pools["loner"] = [enrol(0)[0] for _ in range(120)]
     pools["poor"] = [enrol(0)[0] for _ in range(5)]
     days = {"from": "2026-10-01", "to": "2026-10-31"}
     pools["job"] = [node.ask("POST", "/v1/reports/ifrs15", days)["id"] for _ in range(3)]

@@ -23,9 +23,9 @@ FRESH = iter(range(1 << 60))
 PLENTY = 40  # answers 2xx of an operation, after which the generated bodies get most of the turns
 
 # Pools of what ends once: what is drawn from one goes over to "used_…".
-ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver"}
+ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver", "loner", "joins", "leaves"}
 # What a path parameter after this part of the path is an id of.
-PATHS = {"versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption", "jobs": "$job", "transfers": "$transfer", "exceptions": "nobody"}
+PATHS = {"pools": "$pool", "versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption", "jobs": "$job", "transfers": "$transfer", "exceptions": "nobody"}
 # What a generated field becomes, wherever it stands in a body.
 FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
           "business_date": "2026-11-15"}
@@ -77,6 +77,9 @@ KNOWN = {
     "POST /v1/holds/{}/confirm": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/holds/{}/cancel": {"2xx": {"body": {}}, "409": {"path": ["$used_hold"], "body": {}}},
     "POST /v1/transfers": {"2xx": {"body": {**SENT, "points": 2}}, "404": {"body": {**SENT, "member": "mem_nobody", "points": 2}}, "409": {"body": {**SENT, "points": 10**12}}},
+    "POST /v1/pools": {"2xx": {"body": {"member": "$loner"}}, "404": {"body": {"member": "mem_nobody"}}, "409": {"body": {"member": "$used_loner"}}},
+    "POST /v1/pools/{}/members": {"2xx": "$joins", "409": "$used_joins"},
+    "DELETE /v1/pools/{}/members/{}": {"2xx": "$leaves", "409": "$used_leaves"},
     "POST /v1/allowances": {"2xx": {"body": {"member": "$who", "store": "367", "till": "4", "points": 1}}, "404": {"body": {"member": "mem_nobody", "store": "1", "till": "1", "points": 1}},
                             "409": {"body": {"member": "$poor", "store": "1", "till": "1", "points": 1}}},
     "POST /v1/redemptions": {"2xx": POINT, "404": NOBODY, "409": POOR},

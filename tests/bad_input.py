@@ -311,6 +311,12 @@ def members(checks):
     wrongs = [{"points": value} for value in HUGE + [-10**12 - 1, 0, "1", 1.5, None, -5_000]] + [{"reason": value} for value in ["", " ", "x" * 201, 7, None, *CONTROLS]]
     for wrong in wrongs + [{"write_off": True}, {"allow_debt": 1}, {"x": 1}]:
         checks.write("/v1/members/{member}/adjustments", {"points": 1, "reason": "r"} | wrong)
+    grants = [{"tier": value} for value in ["", "bronze", "nope", "x" * 33, 7, None, *CONTROLS]] + [{"until": value} for value in ["", "2016-01-01", "2100-01-01", "2017-02-30", "tomorrow", 7, None]]
+    for wrong in grants + [{"reason": value} for value in ["", " ", "x" * 201, 7, None]] + [{"x": 1}]:
+        checks.write("/v1/members/{member}/tier-grants", {"tier": "gold", "until": "2017-12-31", "reason": "r"} | wrong)
+    for path, body in [("/v1/pools", {"member": "mem_nobody"}), ("/v1/pools", {}), ("/v1/pools", {"member": checks.member, "x": 1}), ("/v1/pools/pool_nothing/members", {"member": checks.member}), ("/v1/pools/pool_" + "0" * 27 + "/members", {"member": checks.member}),
+                       ("/v1/holds", {"member": checks.member, "points": 1, "pool": True}), ("/v1/redemptions", {"member": checks.member, "points": 1, "pool": True}), ("/v1/holds", {"member": checks.member, "points": 1, "pool": 1})]:
+        checks.write(path, body, BAD | {404, 409})
     for value in HUGE + [0, -1, 101, "1", 1.5]:
         checks.write("/v1/holds/{hold}/confirm", {"points": value})
     aliases = [{"type": kind, "value": value} for kind, value in [("nope", "1"), ("card", ""), ("card", "x" * 65), ("x" * 33, "1"), *(("card", value) for value in CONTROLS)]]

@@ -54,10 +54,8 @@ impl Members {
         let join = || self.command(member, Command { header, ask: Ask::JoinPool { pool } }, deadline);
         let joined = match join().await {
             Err(Miss::No(no)) if no.code == Code::InPool => {
-                let stale = self.pooled(member, deadline).await?.of;
-                // Already in this one by another request, or in one that is no more, or that never let it in.
-                let lives = match stale {
-                    Some(of) if of == pool => true,
+                // Already in this or another, or in one that is no more, or that never let it in.
+                let lives = match self.pooled(member, deadline).await?.of {
                     Some(of) => self.pool(of, deadline).await.is_ok_and(|members| members.contains(&member)),
                     None => false,
                 };
@@ -69,14 +67,29 @@ impl Members {
             }
             other => other?,
         };
-        match self.command(pool.founder, Command { header: 0, ask: Ask::ChangePool { pool, member, joined: true } }, deadline).await {
-            Ok(_) => Ok(joined),
-            Err(Miss::No(no)) if no.code == Code::NothingDue => Ok(joined),
-            Err(Miss::No(no)) => {
+        if let Err(miss) = self.tell_founder(pool, member, deadline).await {
+            if matches!(miss, Miss::No(_)) && !joined.repeat {
                 self.command(member, Command { header: 0, ask: Ask::LeavePool }, deadline).await?;
-                Err(Miss::No(no))
             }
-            Err(miss) => Err(miss),
+            return Err(miss);
+        }
+        Ok(joined)
+    }
+
+    /// Tells the founder whether a member says that it is in the pool, until that is so: another request may change it meanwhile.
+    async fn tell_founder(&self, pool: PoolId, member: MemberId, deadline: Instant) -> Result<(), Miss> {
+        let mut joined = self.pooled(member, deadline).await?.of == Some(pool);
+        loop {
+            match self.command(pool.founder, Command { header: 0, ask: Ask::ChangePool { pool, member, joined } }, deadline).await {
+                Ok(_) => {}
+                Err(Miss::No(no)) if no.code == Code::NothingDue => {}
+                Err(miss) => return Err(miss),
+            }
+            let now = self.pooled(member, deadline).await?.of == Some(pool);
+            if now == joined {
+                return Ok(());
+            }
+            joined = now;
         }
     }
 
@@ -92,9 +105,9 @@ impl Members {
             None => return Err(Miss::No(Rejection::new(Code::NotInPool, "/member", "this member is not in this pool"))),
         };
         if member != pool.founder {
-            match self.command(pool.founder, Command { header: 0, ask: Ask::ChangePool { pool, member, joined: false } }, deadline).await {
-                // Gone from the list before, or the pool is no more.
-                Ok(_) | Err(Miss::No(_)) => {}
+            match self.tell_founder(pool, member, deadline).await {
+                // The pool is no more.
+                Ok(()) | Err(Miss::No(_)) => {}
                 Err(miss) => return Err(miss),
             }
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::returns::{Delivery, LineBack, Receipt, Refund, Return, Void};
-pub use self::spending::{Adjust, Confirm, Hold, NewAllowance, Nothing, OfflineRedemption, OfflineTender, PoolMember, Redemption, Transfer};
+pub use self::spending::{Adjust, Confirm, Hold, NewAllowance, Nothing, OfflineRedemption, OfflineTender, NewPoolMember, Redemption, Transfer};
 use crate::Text;
 
 /// Enrols a member.

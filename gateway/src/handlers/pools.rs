@@ -15,12 +15,12 @@ fn pool(id: &str) -> Result<PoolId, Stop> {
 }
 
 /// Founds a pool: its members may spend each other's points. Each keeps its own; a member is in one pool at most.
-#[utoipa::path(post, path = "/v1/pools", tag = "pools", operation_id = "foundPool", request_body = request::PoolMember,
+#[utoipa::path(post, path = "/v1/pools", tag = "pools", operation_id = "foundPool", request_body = request::NewPoolMember,
     params(("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Founded", body = answer::Written)))]
 pub(crate) async fn found(call: &Call) -> Result<Answer, Stop> {
     let header = call.required_key()?;
-    let request: request::PoolMember = call.read()?;
+    let request: request::NewPoolMember = call.read()?;
     let founder = call.known(&request.member).await?;
     call.ask(StatusCode::CREATED, founder, header, Ask::FoundPool { founder }).await
 }
@@ -40,12 +40,12 @@ pub(crate) async fn get(call: &Call, id: &str) -> Result<Answer, Stop> {
 }
 
 /// Lets a member join.
-#[utoipa::path(post, path = "/v1/pools/{pool}/members", tag = "pools", operation_id = "joinPool", request_body = request::PoolMember,
+#[utoipa::path(post, path = "/v1/pools/{pool}/members", tag = "pools", operation_id = "joinPool", request_body = request::NewPoolMember,
     params(("pool" = String, Path, description = "The pool's id"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Joined", body = answer::Written)))]
 pub(crate) async fn join(call: &Call, id: &str) -> Result<Answer, Stop> {
     let header = call.required_key()?;
-    let request: request::PoolMember = call.read()?;
+    let request: request::NewPoolMember = call.read()?;
     let (pool, member) = (pool(id)?, call.known(&request.member).await?);
     let done = call.members().join_pool(pool, member, header, call.deadline).await?;
     call.done(StatusCode::CREATED, &done)

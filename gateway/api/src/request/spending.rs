@@ -113,7 +113,7 @@ pub struct NewAllowance {
 /// Founds a pool, or lets a member join one.
 #[derive(Serialize, Deserialize, ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct PoolMember {
+pub struct NewPoolMember {
     pub member: Who,
 }
 
