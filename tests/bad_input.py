@@ -157,6 +157,7 @@ class Checks:
         self.ids["purchase"] = made("/v1/purchases", self.basket(self.member))["id"]  # or no refusal would mean anything
         for path, name in (("/v1/holds", "hold"), ("/v1/redemptions", "redemption")):
             self.ids[name] = made(path, {"member": self.member, "points": 100})["id"]
+        self.ids["pool"] = made("/v1/pools", {"member": made("/v1/members", {"aliases": []})["member"]})["id"]
         self.ids["job"] = made("/v1/reports/ifrs15", {"from": "2026-01-01", "to": "2026-01-31"})["id"]
         described = json.loads(self.ask("the description", {200}, "GET", "/openapi.json")[2])["paths"]
         self.operations = [(path, method.upper(), described[path][method]) for path in described for method in described[path]]
@@ -278,8 +279,8 @@ def paths(checks):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD", "BREW"} - right:
             checks.ask(f"{method} {path}", {200, 405} if method == "HEAD" and "GET" in right else {405}, method, path, headers={})
     for path, method, operation in checks.operations:
-        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}}.get(path.split("/")[-1], {}) if method == "POST" else {"segments": []} if method == "PATCH" else b""
-        for name in re.findall(r"{(member|purchase|hold|redemption|transfer)}", path):
+        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}, "tier-grants": {"reason": "r"}, "members": {"member": checks.member}}.get(path.split("/")[-1], {}) if method == "POST" else {"segments": []} if method == "PATCH" else b""
+        for name in re.findall(r"{(member|purchase|hold|redemption|transfer|pool)}", path):
             for stranger in strangers(checks.ids[name]):
                 checks.ask(f"{method} {path} of {short(stranger)}", {404}, method, path.replace(f"{{{name}}}", stranger), body, key=f"key-{next(checks.number)}")
         if any(one["name"] == "Idempotency-Key" and one["required"] for one in operation.get("parameters", [])):

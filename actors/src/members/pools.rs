@@ -96,13 +96,16 @@ impl Members {
     /// Lets a member leave; when the founder does, the pool is no more. Holds that are open stay.
     ///
     /// # Errors
-    /// `not_in_pool`, or a failure.
+    /// `not_in_pool`, `unknown_pool`, or a failure.
     pub async fn leave_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
         let command = Command { header, ask: Ask::LeavePool };
         let done = match self.repeat(member, command.clone(), deadline).await? {
             Some(done) => done,
             None if self.pooled(member, deadline).await?.of == Some(pool) => self.command(member, command, deadline).await?,
-            None => return Err(Miss::No(Rejection::new(Code::NotInPool, "/member", "this member is not in this pool"))),
+            None => {
+                self.pool(pool, deadline).await?;
+                return Err(Miss::No(Rejection::new(Code::NotInPool, "/member", "this member is not in this pool")));
+            }
         };
         if member != pool.founder {
             match self.tell_founder(pool, member, deadline).await {
