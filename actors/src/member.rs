@@ -82,7 +82,7 @@ impl MemberBehaviour {
         let now = state.now(self.clock.now());
         let mut view = View::of(state, programme, now);
         if state.exists() && now >= view.good_until {
-            let due = decide::due(state, &Context { now, programmes: &programmes })?;
+            let due = decide::due(state, &Context::new(now, &programmes))?;
             (view.figures, view.tier) = due;
         }
         Some(view)
@@ -108,7 +108,7 @@ impl Behaviour for MemberBehaviour {
 
     fn decide(&self, state: &Member, command: &Command, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
         let programmes = self.board.programmes();
-        let context = Context { now: self.clock.now(), programmes: &programmes };
+        let context = Context::new(self.clock.now(), &programmes);
         match decide::decide(state, command, &context, records) {
             decide::Decision::Commit(record) => Decision::Commit(record),
             decide::Decision::Repeat(index) => Decision::Repeat(index),
@@ -141,7 +141,7 @@ impl Behaviour for MemberBehaviour {
             Query::Goals => Answer::Goals(state.exists().then(|| state.goals.clone())),
             Query::Wallets { hold } => {
                 let programmes = self.board.programmes();
-                let context = Context { now: self.clock.now(), programmes: &programmes };
+                let context = Context::new(self.clock.now(), &programmes);
                 let wallets = if state.exists() { decide::wallets(state, &context) } else { None };
                 let ended = state.ended_holds.iter().find(|(seq, _)| Some(u64::from(*seq)) == hold).map(|(_, end)| *end);
                 Answer::Wallets(wallets, ended)
@@ -151,7 +151,7 @@ impl Behaviour for MemberBehaviour {
                     return Answer::Needs(missing);
                 }
                 let programmes = self.board.programmes();
-                let context = Context { now: self.clock.now(), programmes: &programmes };
+                let context = Context::new(self.clock.now(), &programmes);
                 match decide::decide(state, &command, &context, &records) {
                     decide::Decision::Repeat(index) => Answer::Repeat(records.get(index).map(|(seq, _)| *seq)),
                     decide::Decision::Commit(_) | decide::Decision::Refuse(_) => Answer::Repeat(None),
@@ -162,7 +162,7 @@ impl Behaviour for MemberBehaviour {
                     return Answer::Needs(missing);
                 }
                 let programmes = self.board.programmes();
-                let context = Context { now: self.clock.now(), programmes: &programmes };
+                let context = Context::new(self.clock.now(), &programmes);
                 // What was done before is answered, as the command would be.
                 Answer::Quote(match decide::decide(state, &command, &context, &records) {
                     decide::Decision::Commit(record) => Ok(record),

@@ -205,7 +205,7 @@ impl Members {
     pub fn quote_new(&self, who: &Who, command: &Command) -> Result<Record, Miss> {
         let Who::Alias(kind, value) = who else { return Err(unknown_member()) };
         let programmes = self.board.programmes();
-        let context = Context { now: self.clock.now(), programmes: &programmes };
+        let context = Context::new(self.clock.now(), &programmes);
         let record = decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
         // Nor may it be enrolled by a record that is then too large.
         member::encode(&member_key(MemberId(0)), 2, &record).map_err(Miss::No)?;

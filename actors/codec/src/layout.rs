@@ -10,6 +10,7 @@ use bincode::error::{DecodeError, EncodeError};
 use smallvec::SmallVec;
 use tessera_domain::Text;
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::campaigns::{CampaignKey, Got, Room};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
 use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
@@ -68,14 +69,16 @@ frozen_struct!(Basket {
 });
 frozen_struct!(Award { line, source, points });
 frozen_struct!(Sale {
-    keys, refused, basket, alias, programme, found, tier_period, day, awards, shares, converted, metric, parts, standing, exchanged, waited, notices,
+    keys, refused, basket, alias, programme, found, tier_period, day, awards, shares, campaigns, converted, metric, parts, standing, exchanged, waited, notices,
 });
 frozen_struct!(Share { wallet, earned, pending, burned, paid, room, cap_period });
 frozen_struct!(Standing { metric, until });
 frozen_struct!(LineBack { line, quantity, amount });
 frozen_struct!(Return { kind, sale, lines, currency, points_refund, keys, occurred_at, may_wait, receipt_used });
 frozen_struct!(Left { wallet, kept, restored });
-frozen_struct!(SaleLeft { lines, wallets, metric, parts });
+frozen_struct!(SaleLeft { lines, wallets, metric, parts, campaigns });
+frozen_struct!(CampaignKey { 0 });
+frozen_struct!(Room { campaign, member, budget });
 frozen_struct!(Claim { wallet, claimed, restored, unmet });
 frozen_struct!(Taken { wallet, claimed, taken });
 frozen_struct!(Back { sale, lines, wallets, left });
@@ -102,7 +105,7 @@ frozen_enum!(LineKind {
 });
 frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
 frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
-frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet } });
+frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet }, 5 => CampaignCap { 0: campaign }, 6 => CampaignBudget { 0: campaign } });
 frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {}, 2 => ReturnDoesNotFit {}, 3 => AllowanceExceeded {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
 frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
@@ -159,6 +162,7 @@ frozen_enum!(Event {
     14 => TierNoticed { period, to, at },
     15 => ReturnLapsed { seq },
     16 => AllowanceUsed { allowance, counter, points },
+    17 => CampaignUsed { campaign, points },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -267,6 +271,7 @@ impl Wire for Member {
         self.wallets.put(to)?;
         self.tier.put(to)?;
         self.room.put(to)?;
+        self.campaigns.0.put(to)?;
         self.purchases.put(to)?;
         self.ended_holds.put(to)?;
         self.returned.put(to)?;
@@ -308,6 +313,7 @@ impl Wire for Core {
             wallets: SmallVec::get(from)?,
             tier: Tier::get(from)?,
             room: Vec::get(from)?,
+            campaigns: Got(Vec::get(from)?),
             purchases: u32::get(from)?,
             ended_holds: Vec::get(from)?,
             returned: Vec::get(from)?,

@@ -11,6 +11,7 @@ use smallvec::{SmallVec, smallvec};
 use tessera_codec::{decode_beginning, decode_core, decode_page, decode_record, decode_version, encode_core, encode_page, encode_record, encode_version};
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::command::{LineBack, Return, SaleName};
+use tessera_domain::campaigns::{CampaignKey, Room};
 use tessera_domain::earn::{Award, Source, WHOLE_BASKET};
 use tessera_domain::goals::Part;
 use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
@@ -77,7 +78,7 @@ fn basket() -> Basket {
 }
 
 fn back() -> Back {
-    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], wallets: smallvec![Left { wallet: 0, kept: 3, restored: 2 }, Left { wallet: 1, kept: 0, restored: 0 }], metric: 3, parts: smallvec![Part { goal: 0, step: 1, amount: 40 }] };
+    let left = SaleLeft { lines: vec![(0, 40, Decimal(0))], wallets: smallvec![Left { wallet: 0, kept: 3, restored: 2 }, Left { wallet: 1, kept: 0, restored: 0 }], metric: 3, parts: smallvec![Part { goal: 0, step: 1, amount: 40 }], campaigns: smallvec![(1, 2)] };
     Back { sale: 5, lines: vec![(0, 39, Decimal(750_000))], wallets: smallvec![Claim { wallet: 0, claimed: 4, restored: 2, unmet: 1 }, Claim { wallet: 1, claimed: 0, restored: 0, unmet: 0 }], left }
 }
 
@@ -98,6 +99,7 @@ fn sale() -> Sale {
             award(0, Source::PurchaseCap(0), -1),
             award(0, Source::MemberCap(0), -2),
         ],
+        campaigns: smallvec![(Room { campaign: 1, member: Some(5), budget: None }, 3)],
         shares: smallvec![
             Share { wallet: 0, earned: 55, pending: 10, burned: 79, paid: 79, room: Some(500), cap_period: Day(20_590) },
             Share { wallet: 1, earned: 0, pending: 0, burned: 5, paid: 10, room: None, cap_period: Day(20_600) },
@@ -164,6 +166,7 @@ fn events() -> Vec<Event> {
         Event::ReturnLapsed { seq: 77 },
         Event::AllowanceUsed { allowance: 7, counter: 2, points: 20 },
         Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
+        Event::CampaignUsed { campaign: CampaignKey(5), points: 3 },
         Event::TierGranted { goal: GoalKey(6), level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGranted { goal: GoalKey(7), level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGrantEnded { goal: GoalKey(6), level: 1, since: AT, at: AT + 10 },

@@ -1,5 +1,6 @@
 //! From a programme as written to a [`Programme`], or findings that name the field and say what to do.
 
+mod campaigns;
 mod conditions;
 mod goals;
 mod source;
@@ -10,9 +11,10 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 pub use self::conditions::MAX_EXPRESSIONS;
+use self::campaigns::{MAX_CAMPAIGNS, campaigns, member_of};
 use self::conditions::{condition, expressions, segments};
 use self::goals::{MAX_GOALS, goals};
-pub use self::source::{BonusSource, ConditionSource, ExchangeSource, GoalSource, MetricSource, MultiplierSource, PendingSource, RateSource, RewardSource, Source, StepSource, TransferSource};
+pub use self::source::{BonusSource, CampaignSource, ConditionSource, ExchangeSource, GoalSource, MetricSource, MultiplierSource, PendingSource, RateSource, RewardSource, Source, StepSource, TransferSource};
 use self::source::HasId;
 use self::wallets::{MAX_WALLETS, exchange, transfers, wallet, wallet_rules};
 use crate::Text;
@@ -108,23 +110,24 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
     };
     let levels = &source.levels;
     tiers(&mut findings, source);
+    let campaigns = campaigns(&mut findings, source, &zone);
     let earn = rules(&mut findings, "earn", &source.rates, |f, at, rule| {
         f.unless(rule.points.0 > 0, format!("{at}.points"), "points per unit of currency must be above 0; leave the rule out instead");
         f.unless(rule.points.0 <= 1_000_000 * Decimal::ONE, format!("{at}.points"), "points per unit of currency are at most 1000000");
         let when = condition(f, at, &rule.when, &names);
-        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
+        BaseRule { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, currency: rule.currency, points: rule.points.ratio(), campaign: member_of(f, at, &rule.campaign, &rule.wallet, source, &campaigns), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     findings.unless(!source.rates.is_empty(), "earn", "a programme has at least one earn rule");
     let multipliers = rules(&mut findings, "multiplier", &source.multipliers, |f, at, rule| {
         f.unless(rule.factor.0 >= Decimal::ONE, format!("{at}.factor"), "a multiplier is at least 1; earn less with an earn rule of a higher priority");
         f.unless(rule.factor.0 <= 1_000 * Decimal::ONE, format!("{at}.factor"), "a multiplier is at most 1000");
         let when = condition(f, at, &rule.when, &names);
-        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
+        Multiplier { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), priority: rule.priority, factor: rule.factor.ratio(), group: rule.group.clone(), campaign: member_of(f, at, &rule.campaign, &rule.wallet, source, &campaigns), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     let bonuses = rules(&mut findings, "bonus", &source.bonuses, |f, at, rule| {
         f.unless((1..=1_000_000_000).contains(&rule.points), format!("{at}.points"), "a bonus gives 1 to 1000000000");
         let when = condition(f, at, &rule.when, &names);
-        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, when, text: sentence(f, &format!("{at}.text"), &rule.text) }
+        Bonus { id: rule.id.clone(), wallet: wallet(f, &format!("{at}.wallet"), &rule.wallet, wallets), points: rule.points, per_unit: rule.per_unit, campaign: member_of(f, at, &rule.campaign, &rule.wallet, source, &campaigns), when, text: sentence(f, &format!("{at}.text"), &rule.text) }
     });
     let pending = rules(&mut findings, "pending", &source.pending, |f, at, rule| {
         f.unless(rule.unlock.is_some(), format!("{at}.unlock"), "one of days, at, delivered");
@@ -164,6 +167,7 @@ pub fn compile(source: &Source, version: u32, serves_from: Millis) -> Result<Pro
         earn,
         multipliers,
         bonuses,
+        campaigns,
         index: Index::default(),
         goals,
         segments,
@@ -201,6 +205,11 @@ pub fn may_follow(before: &Programme, all: &Programmes, after: &Programme) -> Ve
     for (place, (wallet, now)) in wallets.enumerate() {
         let text = format!("{:?} with {} decimals stood here, and members hold it by its place; keep what was there and add wallets at the end", wallet.id, wallet.decimals);
         findings.unless(now.is_some_and(|now| now.id == wallet.id && now.decimals == wallet.decimals), format!("wallet.{place}.id"), &text);
+    }
+    for (place, campaign) in after.campaigns.iter().enumerate() {
+        let was = all.newest_first().find_map(|version| version.campaigns.iter().find(|was| was.key == campaign.key));
+        let text = format!("{:?} was a campaign of another wallet, and members have got points of it; give this one an id of its own", campaign.id);
+        findings.unless(was.is_none_or(|was| was.wallet == campaign.wallet), format!("campaign.{place}.wallet"), &text);
     }
     for goal in &after.goals {
         if let Some(was) = all.newest_first().find_map(|version| version.goals.iter().find(|was| was.key == goal.key)) {
@@ -249,6 +258,7 @@ fn counts(findings: &mut Findings, source: &Source) {
         ("multiplier", source.multipliers.len(), MAX_RULES),
         ("bonus", source.bonuses.len(), MAX_RULES),
         ("pending", source.pending.len(), 1_000),
+        ("campaign", source.campaigns.len(), MAX_CAMPAIGNS),
         ("quest", source.goals.iter().filter(|goal| goal.kind == GoalKind::Quest).count(), MAX_GOALS),
         ("achievement", source.goals.iter().filter(|goal| goal.kind == GoalKind::Achievement).count(), MAX_GOALS),
         ("transfer", source.transfers.len(), MAX_WALLETS * MAX_WALLETS),

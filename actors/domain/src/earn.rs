@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use self::deal::{Share, cap, deal};
 use crate::basket::{Basket, Paid, Worth};
+use crate::campaigns;
 use crate::number::{Currency, Ratio, Wide, lcm, mul};
 use crate::profile::Found;
 use crate::programme::{BaseRule, Multiplier, Programme, Stacking, WalletRules};
@@ -40,6 +41,10 @@ pub enum Source {
     Base(u16),
     Multiplier(u16),
     Bonus(u16),
+    /// A campaign's most for one member took it back, by the campaign's place.
+    CampaignCap(u16),
+    /// A campaign's budget was at its end.
+    CampaignBudget(u16),
     /// The cap of a purchase took it back, in a wallet.
     PurchaseCap(u8),
     /// The member's cap of the period took it back, in a wallet.
@@ -54,7 +59,18 @@ impl Source {
             Self::Base(rule) => programme.earn.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
             Self::Multiplier(rule) => programme.multipliers.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
             Self::Bonus(rule) => programme.bonuses.get(usize::from(rule)).map_or(0, |rule| rule.wallet),
+            Self::CampaignCap(campaign) | Self::CampaignBudget(campaign) => programme.campaigns.get(usize::from(campaign)).map_or(0, |campaign| campaign.wallet),
             Self::PurchaseCap(wallet) | Self::MemberCap(wallet) => wallet,
+        }
+    }
+
+    /// The campaign that the rule belongs to.
+    fn campaign(self, programme: &Programme) -> Option<u16> {
+        match self {
+            Self::Base(rule) => programme.earn.get(usize::from(rule))?.campaign,
+            Self::Multiplier(rule) => programme.multipliers.get(usize::from(rule))?.campaign,
+            Self::Bonus(rule) => programme.bonuses.get(usize::from(rule))?.campaign,
+            Self::CampaignCap(_) | Self::CampaignBudget(_) | Self::PurchaseCap(_) | Self::MemberCap(_) => None,
         }
     }
 }
@@ -66,6 +82,8 @@ pub struct Earned {
     pub awards: Vec<Award>,
     /// By wallet: Σ of its awards.
     pub points: SmallVec<[i64; 1]>,
+    /// Of the campaigns that it got something of.
+    pub campaigns: SmallVec<[campaigns::Share; 0]>,
     /// Rates at which it was converted, by the currency of the rules (rule 7).
     pub converted: SmallVec<[(Currency, Ratio); 0]>,
     /// Σ base of the lines that earn, before points tenders, as the first wallet counts them: the spend metric.
@@ -87,6 +105,8 @@ pub struct Facts {
     pub found: Found,
     /// By wallet: points that the member's cap of the period still had room for.
     pub rooms: SmallVec<[Option<i64>; 1]>,
+    /// Of campaigns that have not room for whatever comes.
+    pub campaigns: SmallVec<[campaigns::Room; 0]>,
 }
 
 /// Rules that may match the basket, in their order.
@@ -111,8 +131,7 @@ pub fn earn(programme: &Programme, basket: &Basket, worth: &Worth, facts: &Facts
     for (number, wallet) in programme.numbers().zip(&programme.wallets) {
         let items = items(programme, wallet, basket, worth);
         let sale = Selling { programme, number, wallet, head: &head, worth, items: &items, sight: Sight::new(programme, &head, worth, &items), candidates: &candidates };
-        let room = facts.rooms.get(usize::from(number)).copied().flatten();
-        let (mut awards, points) = sale.earn(room, &mut earned.converted).ok_or_else(|| Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it"))?;
+        let (mut awards, points) = sale.earn(facts, &mut earned).ok_or_else(|| Rejection::new(Code::Overflow, "/lines", "the points of this basket do not fit; split it"))?;
         if number == 0 {
             earned.eligible = items.iter().fold(0, |sum, item| item.base.saturating_add(sum));
         }
@@ -194,31 +213,62 @@ struct Selling<'a> {
 
 impl<'a> Selling<'a> {
     /// Awards and their sum; `None` on overflow.
-    fn earn(&self, room: Option<i64>, converted: &mut SmallVec<[(Currency, Ratio); 0]>) -> Option<(Vec<Award>, i64)> {
-        let plans = self.plans(converted);
+    fn earn(&self, facts: &Facts, earned: &mut Earned) -> Option<(Vec<Award>, i64)> {
+        let room = facts.rooms.get(usize::from(self.number)).copied().flatten();
+        let plans = self.plans(&mut earned.converted);
         let mut awards = self.exact::<i128>(&plans).or_else(|| self.exact::<I512>(&plans))?;
         self.bonuses(&mut awards)?;
         let given = awards.iter().try_fold(0_i64, |sum, award| sum.checked_add(award.points)).filter(|given| *given <= MAX_POINTS)?;
         let mut left: Vec<i64> = awards.iter().map(|award| award.points).collect();
-        let capped = cap(&mut awards, &mut left, given, self.wallet.caps.purchase, Source::PurchaseCap(self.number));
-        let points = cap(&mut awards, &mut left, capped, room, Source::MemberCap(self.number));
+        let mut shares = self.campaigns(&facts.campaigns, &mut awards, &mut left);
+        let given = if shares.is_empty() { given } else { left.iter().sum() };
+        let all = |_: &Award| true;
+        let capped = cap(&mut awards, &mut left, given, self.wallet.caps.purchase, Source::PurchaseCap(self.number), all);
+        let points = cap(&mut awards, &mut left, capped, room, Source::MemberCap(self.number), all);
+        for share in &mut shares {
+            share.got = self.share(share.campaign, &awards, &left);
+        }
+        earned.campaigns.append(&mut shares);
         Some((awards, points))
     }
 
-    /// Of the candidates those of this wallet whose conditions on the head and on sums hold.
-    fn matching<R>(&self, candidates: &[u16], rules: &'a [R], of: impl Fn(&R) -> (u8, &Condition)) -> Vec<(u16, &'a R)> {
+    /// What is left of the awards of a campaign's rules.
+    fn share(&self, campaign: u16, awards: &[Award], left: &[i64]) -> i64 {
+        awards.iter().zip(left).filter(|(award, _)| award.source.campaign(self.programme) == Some(campaign)).map(|(_, left)| left).sum()
+    }
+
+    /// The caps of campaigns, each on its own share: what one member gets, then the budget.
+    fn campaigns(&self, rooms: &[campaigns::Room], awards: &mut Vec<Award>, left: &mut Vec<i64>) -> SmallVec<[campaigns::Share; 0]> {
+        let mut shares = SmallVec::new();
+        for (campaign, _) in (0_u16..).zip(&self.programme.campaigns).filter(|(_, campaign)| campaign.wallet == self.number) {
+            let share = self.share(campaign, awards, left);
+            if share == 0 {
+                continue;
+            }
+            let room = rooms.iter().find(|room| room.campaign == campaign).copied().unwrap_or_default();
+            let its = |award: &Award| award.source.campaign(self.programme) == Some(campaign);
+            let wanted = cap(awards, left, share, room.member, Source::CampaignCap(campaign), its);
+            cap(awards, left, wanted, room.budget, Source::CampaignBudget(campaign), its);
+            shares.push(campaigns::Share { campaign, wanted, got: 0 });
+        }
+        shares
+    }
+
+    /// Of the candidates those of this wallet whose campaign runs, and whose conditions on the head and on sums hold.
+    fn matching<R>(&self, candidates: &[u16], rules: &'a [R], of: impl Fn(&R) -> (u8, Option<u16>, &Condition)) -> Vec<(u16, &'a R)> {
         let found = candidates.iter().filter_map(|number| Some((*number, rules.get(usize::from(*number))?)));
         let holds = |rule: &R| {
-            let (wallet, when) = of(rule);
-            wallet == self.number && self.sight.matches(when)
+            let (wallet, campaign, when) = of(rule);
+            let runs = |place: u16| self.programme.campaigns.get(usize::from(place)).is_some_and(|campaign| campaign.runs(self.head));
+            wallet == self.number && campaign.is_none_or(runs) && self.sight.matches(when)
         };
         found.filter(|(_, rule)| holds(rule)).collect()
     }
 
     fn plans(&self, converted: &mut SmallVec<[(Currency, Ratio); 0]>) -> Vec<Plan<'a>> {
         let basket = self.head.basket;
-        let bases = self.matching(&self.candidates.earn, &self.programme.earn, |rule: &BaseRule| (rule.wallet, &rule.when));
-        let multipliers = self.matching(&self.candidates.multipliers, &self.programme.multipliers, |rule: &Multiplier| (rule.wallet, &rule.when));
+        let bases = self.matching(&self.candidates.earn, &self.programme.earn, |rule: &BaseRule| (rule.wallet, rule.campaign, &rule.when));
+        let multipliers = self.matching(&self.candidates.multipliers, &self.programme.multipliers, |rule: &Multiplier| (rule.wallet, rule.campaign, &rule.when));
         let rate = |rule: &BaseRule| self.programme.exchange(basket.currency, rule.currency, basket.occurred_at);
         let mut plans = Vec::with_capacity(self.items.len());
         for item in self.items {
@@ -287,7 +337,7 @@ impl<'a> Selling<'a> {
     }
 
     fn bonuses(&self, awards: &mut Vec<Award>) -> Option<()> {
-        let bonuses = self.matching(&self.candidates.bonuses, &self.programme.bonuses, |rule| (rule.wallet, &rule.when));
+        let bonuses = self.matching(&self.candidates.bonuses, &self.programme.bonuses, |rule| (rule.wallet, rule.campaign, &rule.when));
         for (number, bonus) in bonuses {
             let source = Source::Bonus(number);
             let earns = |item: &&Item| item.unpaid && item.base > 0 && self.sight.line(&bonus.when, item.place);

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::campaigns::Got;
 use crate::goals::{self, Progress};
 use crate::keys::{KeyIndex, KeyKind};
 use crate::pool::Pooled;
@@ -36,6 +37,8 @@ pub struct Member {
     pub tier: Tier,
     /// Wallet, first day of a period → points that count for the member's cap.
     pub room: Vec<(u8, Day, i64)>,
+    /// What it has got of campaigns.
+    pub campaigns: Got,
     /// Purchases that arrived.
     pub purchases: u32,
     /// Natural keys and transaction ids.
@@ -343,6 +346,7 @@ impl Member {
                     Some((_, _, used)) => *used += points,
                     None => self.room.push((*wallet, *period, *points)),
                 },
+                Event::CampaignUsed { campaign, points } => self.campaigns.add(*campaign, *points, record.at),
                 Event::AllowanceUsed { .. } => self.allowances.iter_mut().for_each(|known| known.apply(event)),
                 Event::ReturnLapsed { seq } => self.waits_no_more(short(*seq)),
                 _ => {}
@@ -352,6 +356,7 @@ impl Member {
             self.tidied_at = record.at;
             self.wallets.iter_mut().for_each(|wallet| wallet.forget(record.at));
             self.allowances.retain(|known| record.at < known.not_after + WAIT);
+            self.campaigns.forget(record.at);
             goals::forget(&mut self.goals, record.at);
             let newest = self.room.iter().map(|(_, day, _)| *day).max().unwrap_or_default();
             self.room.retain(|(_, day, _)| *day > newest.plus(-KEEP_ROOM_DAYS));

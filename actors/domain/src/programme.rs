@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::Text;
 use crate::basket::{Basket, Line};
+use crate::campaigns::Campaign;
 use crate::goals::Goal;
 use crate::number::{Currency, Ratio, Rounding};
 use crate::profile::Found;
@@ -44,6 +45,8 @@ pub struct Programme {
     /// By `(priority desc, id asc)`.
     pub multipliers: Vec<Multiplier>,
     pub bonuses: Vec<Bonus>,
+    /// By id.
+    pub campaigns: Vec<Campaign>,
     pub index: Index,
     /// Quests by id, then achievements by id.
     pub goals: Vec<Goal>,
@@ -207,6 +210,8 @@ pub struct BaseRule {
     pub priority: i32,
     pub currency: Currency,
     pub points: Ratio,
+    /// Place of the campaign that it belongs to.
+    pub campaign: Option<u16>,
     pub when: Condition,
     pub text: Sentence,
 }
@@ -220,6 +225,8 @@ pub struct Multiplier {
     pub factor: Ratio,
     /// Of one group only the largest counts.
     pub group: Option<Text>,
+    /// Place of the campaign that it belongs to.
+    pub campaign: Option<u16>,
     pub when: Condition,
     pub text: Sentence,
 }
@@ -231,6 +238,8 @@ pub struct Bonus {
     pub wallet: u8,
     pub points: i64,
     pub per_unit: bool,
+    /// Place of the campaign that it belongs to.
+    pub campaign: Option<u16>,
     pub when: Condition,
     pub text: Sentence,
 }
@@ -426,6 +435,7 @@ impl Programme {
         bare.index.multipliers = RuleIndex::default();
         bare.index.bonuses = RuleIndex::default();
         bare.wallets.iter_mut().for_each(|wallet| wallet.caps = Caps::default());
+        bare.campaigns.iter_mut().for_each(|campaign| (campaign.member, campaign.budget) = (None, None));
         bare
     }
 

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::Text;
 use crate::basket::{Allowed, Basket};
+use crate::campaigns::{CampaignKey, Room};
 use crate::command::Return;
 use crate::earn::Award;
 use crate::ids::{GoalKey, LotId, MemberId, PoolId};
@@ -147,6 +148,8 @@ pub struct SaleLeft {
     pub metric: i64,
     /// What it still counts for quests and achievements.
     pub parts: SmallVec<[Part; 0]>,
+    /// What it still has of campaigns, by their places.
+    pub campaigns: SmallVec<[(u16, i64); 0]>,
 }
 
 /// What a sale still is for one wallet.
@@ -208,6 +211,8 @@ pub struct Sale {
     pub awards: Vec<Award>,
     /// Of each wallet that it touched.
     pub shares: SmallVec<[Share; 1]>,
+    /// Of each campaign that it got something of, with the room that there was.
+    pub campaigns: SmallVec<[(Room, i64); 0]>,
     /// Rates at which it was converted, by the currency of the rules.
     pub converted: SmallVec<[(Currency, Ratio); 0]>,
     /// What it counted for the tier.
@@ -296,6 +301,8 @@ pub enum Event {
     Points(u8, Movement),
     /// Room of the member's cap used in a period; negative: freed by a return.
     RoomUsed { wallet: u8, period: Day, points: i64 },
+    /// Points got of a campaign; negative: goods came back.
+    CampaignUsed { campaign: CampaignKey, points: i64 },
     /// The tier's metric of a period.
     Metric { period: Day, amount: i64 },
     /// Sales with something kept, on one store day.

@@ -103,6 +103,8 @@ codes! {
     ReceiptUsed = "receipt_used", Conflict;
     /// The other member did not take the points: they are back.
     GiftRefused = "gift_refused", Conflict;
+    /// What is left of a campaign's budget is not known here yet.
+    BudgetPending = "budget_pending", Conflict;
     /// The member is in a pool already.
     InPool = "in_pool", Conflict;
     /// The member is in no such pool.

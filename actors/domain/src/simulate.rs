@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::basket::{Allowed, Basket};
+use crate::campaigns::Pots;
 use crate::command::{Allow, Ask, BlindReturn, Command, Purchase, Return, SaleName};
 use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
@@ -19,6 +20,8 @@ use crate::time::Millis;
 /// What is simulated: the versions before the period, then the draft.
 pub struct Simulation {
     programmes: Programmes,
+    /// Of its own. Members are decided one after the other, so who gets the last of a budget may differ from what would really happen.
+    budgets: Pots,
     from: Millis,
     to: Millis,
     mirrors: BTreeMap<MemberId, Mirror>,
@@ -77,7 +80,7 @@ impl Simulation {
         let mut versions: Vec<Arc<Programme>> = history.oldest_first().filter(|version| version.serves_from < from && from > Millis::MIN).cloned().collect();
         let version = u32::try_from(versions.len() + 1).unwrap_or(u32::MAX);
         versions.push(Arc::new(Programme { version, serves_from: from, ..draft.clone() }));
-        Self { programmes: Programmes::new(versions), from, to, mirrors: BTreeMap::new(), totals: Totals::default() }
+        Self { programmes: Programmes::new(versions), budgets: Pots::default(), from, to, mirrors: BTreeMap::new(), totals: Totals::default() }
     }
 
     /// Takes the next record of a member's journal.
@@ -94,7 +97,7 @@ impl Simulation {
         }
         let Some(ask) = mirror.ask(&record.body) else { return };
         let command = Command { header: 0, ask };
-        let context = Context { now: record.at, programmes: &self.programmes };
+        let context = Context { budgets: &self.budgets, ..Context::new(record.at, &self.programmes) };
         let named: Vec<(u64, Arc<Record>)> = needs(&mirror.state, &command).into_iter().filter_map(|seq| Some((seq, mirror.records.get(&seq)?.clone()))).collect();
         let decision = decide(&mirror.state, &command, &context, &named);
         if let Body::Purchased(sale) = &record.body {
@@ -129,7 +132,7 @@ impl Simulation {
             for (wallet, figures) in &mirror.real {
                 self.totals.wallets.entry(*wallet).or_default().closing[0] += closing(figures);
             }
-            let context = Context { now: mirror.state.now(now), programmes: &self.programmes };
+            let context = Context::new(mirror.state.now(now), &self.programmes);
             let (figures, tier) = due(&mirror.state, &context).unwrap_or_default();
             for (wallet, figures) in (0_u8..).zip(&figures) {
                 self.totals.wallets.entry(wallet).or_default().closing[1] += closing(figures);

@@ -30,9 +30,15 @@ pub fn explain<'a>(programme: &'a Programme, wanted: &[Text], award: &Award) -> 
             let (rule, text) = programme.bonuses.get(usize::from(rule)).map_or(unknown, |r| (&*r.id, said(&r.text)));
             Explained { rule, kind: "bonus", text }
         }
+        Source::CampaignCap(campaign) => Explained { rule: campaign_id(programme, campaign), kind: "campaign_cap", text: ours(&CAMPAIGN_CAP, programme, wanted) },
+        Source::CampaignBudget(campaign) => Explained { rule: campaign_id(programme, campaign), kind: "campaign_budget", text: ours(&CAMPAIGN_BUDGET, programme, wanted) },
         Source::PurchaseCap(_) => Explained { rule: "", kind: "cap", text: ours(&PURCHASE_CAP, programme, wanted) },
         Source::MemberCap(_) => Explained { rule: "", kind: "cap", text: ours(&MEMBER_CAP, programme, wanted) },
     }
+}
+
+fn campaign_id(programme: &Programme, campaign: u16) -> &str {
+    programme.campaigns.get(usize::from(campaign)).map_or("", |campaign| &campaign.id)
 }
 
 /// Our own sentences, in the languages that are shipped.
@@ -41,6 +47,16 @@ const PURCHASE_CAP: Ours = [
     ("en", "The most that one purchase can earn"),
     ("de", "Mehr kann ein Einkauf nicht einbringen"),
     ("es", "Lo máximo que puede sumar una compra"),
+];
+const CAMPAIGN_CAP: Ours = [
+    ("en", "The most that you can earn in this campaign"),
+    ("de", "Mehr können Sie bei dieser Aktion nicht sammeln"),
+    ("es", "Lo máximo que puede sumar en esta campaña"),
+];
+const CAMPAIGN_BUDGET: Ours = [
+    ("en", "All points of this campaign have been given out"),
+    ("de", "Alle Punkte dieser Aktion sind vergeben"),
+    ("es", "Se han repartido todos los puntos de esta campaña"),
 ];
 const MEMBER_CAP: Ours = [
     ("en", "The most that you can earn in this period"),

@@ -25,6 +25,7 @@ pub struct Source {
     pub rates: Vec<RateSource>,
     pub multipliers: Vec<MultiplierSource>,
     pub bonuses: Vec<BonusSource>,
+    pub campaigns: Vec<CampaignSource>,
     pub goals: Vec<GoalSource>,
     pub metric: MetricSource,
     pub period: TierPeriod,
@@ -88,6 +89,8 @@ pub struct RateSource {
     pub priority: i32,
     pub currency: crate::number::Currency,
     pub points: Decimal,
+    /// Id of the campaign that it belongs to; empty: none.
+    pub campaign: Text,
     pub when: ConditionSource,
     pub text: Sentence,
 }
@@ -101,6 +104,8 @@ pub struct MultiplierSource {
     pub priority: i32,
     pub factor: Decimal,
     pub group: Option<Text>,
+    /// Id of the campaign that it belongs to; empty: none.
+    pub campaign: Text,
     pub when: ConditionSource,
     pub text: Sentence,
 }
@@ -113,8 +118,23 @@ pub struct BonusSource {
     pub wallet: Text,
     pub points: i64,
     pub per_unit: bool,
+    /// Id of the campaign that it belongs to; empty: none.
+    pub campaign: Text,
     pub when: ConditionSource,
     pub text: Sentence,
+}
+
+/// A campaign as written.
+#[derive(Clone, Debug)]
+pub struct CampaignSource {
+    pub id: Text,
+    /// Empty: the first.
+    pub wallet: Text,
+    /// Local times are those of the store's zone.
+    pub from: Option<crate::time::Moment>,
+    pub until: Option<crate::time::Moment>,
+    pub member: Option<i64>,
+    pub budget: Option<i64>,
 }
 
 /// A quest or achievement as written.

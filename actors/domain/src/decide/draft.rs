@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::campaigns::CampaignKey;
 use crate::goals::{Progress, goal_of};
 use crate::ids::{GoalKey, LotId, REWARDS};
 use crate::member::Member;
@@ -33,6 +34,8 @@ pub struct Draft<'a> {
     tier: u8,
     lots: u16,
     rewards: u16,
+    /// Taken from budgets: given back when the command is refused in the end.
+    pub(super) taken: SmallVec<[(CampaignKey, i64); 0]>,
     /// The new lots of this record are other members'.
     pub(super) borrows: bool,
     /// Goals that this record has touched, with the version and the time by which they count.
@@ -69,6 +72,7 @@ impl<'a> Draft<'a> {
             tier: member.tier.level,
             lots: 0,
             rewards: 0,
+            taken: SmallVec::new(),
             borrows: false,
             goals: Vec::new(),
         })
@@ -409,6 +413,12 @@ impl<'a> Draft<'a> {
             _ => 0,
         };
         before + self.events.iter().map(of).sum::<i64>()
+    }
+
+    /// What the member has got of a campaign, this record's changes included.
+    pub(super) fn campaign_got(&self, campaign: CampaignKey) -> i64 {
+        let of = |event: &Event| if let Event::CampaignUsed { campaign: of, points } = event { Some(*points).filter(|_| *of == campaign) } else { None };
+        self.member.campaigns.of(campaign) + self.events.iter().filter_map(of).sum::<i64>()
     }
 
     /// Sales of a store day with something kept, this record's changes included.

@@ -3,6 +3,7 @@
 mod adjust;
 mod allowance;
 mod alias;
+mod campaigns;
 mod clawback;
 mod deliver;
 mod draft;
@@ -29,6 +30,7 @@ pub use crate::decide::draft::Draft;
 pub use crate::decide::gift::gift;
 pub use crate::decide::pool::{gathering, loaned, points_asked, sends_home};
 pub use crate::decide::purchase::AHEAD;
+use crate::campaigns::{Budgets, Endless};
 use crate::command::{Ask, Command, SaleName};
 use crate::keys::KeyKind;
 use crate::member::Member;
@@ -44,6 +46,16 @@ pub struct Context<'a> {
     pub now: Millis,
     /// Every version this node has heard of.
     pub programmes: &'a Programmes,
+    /// What is left of the budgets of campaigns.
+    pub budgets: &'a dyn Budgets,
+}
+
+impl<'a> Context<'a> {
+    /// Where no budget has an end.
+    #[must_use]
+    pub fn new(now: Millis, programmes: &'a Programmes) -> Self {
+        Self { now, programmes, budgets: &Endless }
+    }
 }
 
 /// What a command comes to.
@@ -167,46 +179,57 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         return Err(Rejection::new(Code::UnknownMember, "/member", "there is no such member; enrol it first"));
     }
     let mut draft = Draft::new(member, context)?;
+    match body(&mut draft, command, records) {
+        Ok(body) => Ok(draft.record(command.header, body)),
+        Err(no) => {
+            draft.taken.iter().for_each(|(campaign, points)| context.budgets.give_back(*campaign, *points));
+            Err(no)
+        }
+    }
+}
+
+/// What was asked for, with everything that it leads to in the draft.
+fn body(draft: &mut Draft<'_>, command: &Command, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
     draft.post_due();
     let body = match &command.ask {
-        Ask::Enrol { aliases } => enrol::enrol(&mut draft, aliases)?,
-        Ask::Purchase(purchase) => purchase::purchase(&mut draft, purchase, records)?,
-        Ask::PlaceHold { wallet, asked, ttl_ms, pool } => hold::place(&mut draft, *wallet, *asked, *ttl_ms, pool.as_deref())?,
-        Ask::ConfirmHold { hold, points } => hold::confirm(&mut draft, *hold, *points, records)?,
-        Ask::CancelHold { hold } => hold::cancel(&mut draft, *hold, records)?,
-        Ask::Redeem { wallet, asked, offline: None } => redeem::redeem(&mut draft, *wallet, *asked)?,
-        Ask::Redeem { wallet, asked, offline: Some(offline) } => allowance::redeem(&mut draft, *wallet, *asked, offline, records)?,
-        Ask::Allow(asked) => allowance::allow(&mut draft, asked)?,
-        Ask::Adjust { wallet, points, reason, allow_debt, write_off } => adjust::adjust(&mut draft, *wallet, *points, reason, *allow_debt, *write_off)?,
-        Ask::Return(asked) => returns::give_back(&mut draft, asked, records)?,
-        Ask::BlindReturn(asked) => returns::blind(&mut draft, asked)?,
-        Ask::Deliver { sale, lines } => deliver::deliver(&mut draft, *sale, lines, records)?,
-        Ask::Reverse { redemption } => reverse::reverse(&mut draft, *redemption, records)?,
-        Ask::Transfer { from, to, points } => transfer::transfer(&mut draft, *from, *to, *points)?,
-        Ask::Give { wallet, points, to } => gift::give(&mut draft, *wallet, *points, *to)?,
-        Ask::Take(gift) => gift::take(&mut draft, gift),
-        Ask::SettleGift { gift, taken } => gift::settle(&mut draft, *gift, *taken, records)?,
-        Ask::FoundPool { founder } => pool::found(&draft, *founder)?,
-        Ask::JoinPool { pool } => pool::join(&draft, *pool)?,
-        Ask::LeavePool => pool::leave(&draft)?,
-        Ask::ChangePool { pool, member, joined } => pool::change(&draft, *pool, *member, *joined)?,
-        Ask::Lend { to, hold, wallet, points, pool } => pool::lend(&mut draft, (*to, *hold), *wallet, *points, *pool),
-        Ask::Gather { hold, complete, loans } => pool::gather(&mut draft, *hold, *complete, loans, records)?,
-        Ask::TakeHome { from, seq, lots } => pool::take_home(&mut draft, *from, *seq, lots),
-        Ask::Homed { seq } => pool::homed(&draft, *seq)?,
-        Ask::AddAlias { alias } => alias::add(&mut draft, alias)?,
-        Ask::RemoveAlias { kind, hash } => alias::remove(&mut draft, kind, *hash)?,
+        Ask::Enrol { aliases } => enrol::enrol(draft, aliases)?,
+        Ask::Purchase(purchase) => purchase::purchase(draft, purchase, records)?,
+        Ask::PlaceHold { wallet, asked, ttl_ms, pool } => hold::place(draft, *wallet, *asked, *ttl_ms, pool.as_deref())?,
+        Ask::ConfirmHold { hold, points } => hold::confirm(draft, *hold, *points, records)?,
+        Ask::CancelHold { hold } => hold::cancel(draft, *hold, records)?,
+        Ask::Redeem { wallet, asked, offline: None } => redeem::redeem(draft, *wallet, *asked)?,
+        Ask::Redeem { wallet, asked, offline: Some(offline) } => allowance::redeem(draft, *wallet, *asked, offline, records)?,
+        Ask::Allow(asked) => allowance::allow(draft, asked)?,
+        Ask::Adjust { wallet, points, reason, allow_debt, write_off } => adjust::adjust(draft, *wallet, *points, reason, *allow_debt, *write_off)?,
+        Ask::Return(asked) => returns::give_back(draft, asked, records)?,
+        Ask::BlindReturn(asked) => returns::blind(draft, asked)?,
+        Ask::Deliver { sale, lines } => deliver::deliver(draft, *sale, lines, records)?,
+        Ask::Reverse { redemption } => reverse::reverse(draft, *redemption, records)?,
+        Ask::Transfer { from, to, points } => transfer::transfer(draft, *from, *to, *points)?,
+        Ask::Give { wallet, points, to } => gift::give(draft, *wallet, *points, *to)?,
+        Ask::Take(gift) => gift::take(draft, gift),
+        Ask::SettleGift { gift, taken } => gift::settle(draft, *gift, *taken, records)?,
+        Ask::FoundPool { founder } => pool::found(draft, *founder)?,
+        Ask::JoinPool { pool } => pool::join(draft, *pool)?,
+        Ask::LeavePool => pool::leave(draft)?,
+        Ask::ChangePool { pool, member, joined } => pool::change(draft, *pool, *member, *joined)?,
+        Ask::Lend { to, hold, wallet, points, pool } => pool::lend(draft, (*to, *hold), *wallet, *points, *pool),
+        Ask::Gather { hold, complete, loans } => pool::gather(draft, *hold, *complete, loans, records)?,
+        Ask::TakeHome { from, seq, lots } => pool::take_home(draft, *from, *seq, lots),
+        Ask::Homed { seq } => pool::homed(draft, *seq)?,
+        Ask::AddAlias { alias } => alias::add(draft, alias)?,
+        Ask::RemoveAlias { kind, hash } => alias::remove(draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,
-        Ask::GrantTier { grant, reason } => tier::grant(&mut draft, *grant, reason)?,
+        Ask::GrantTier { grant, reason } => tier::grant(draft, *grant, reason)?,
         Ask::Tick if draft.is_empty() => return Err(Rejection::new(Code::NothingDue, "", "nothing is due")),
         Ask::Tick => Body::Elapsed,
     };
-    goals::settle(&mut draft)?;
+    goals::settle(draft)?;
     let too_many = |Figures { available, pending, held, debt }| [available, pending, held, debt].into_iter().any(|points| points > MOST);
     if draft.numbers().any(|wallet| too_many(draft.figures(wallet))) {
         return Err(Rejection::new(Code::Overflow, "", "the member's balance would grow beyond what can be counted"));
     }
-    Ok(draft.record(command.header, body))
+    Ok(body)
 }
 
 /// Most points of one figure, so far below what an `i64` holds that no record's own sums overflow.
@@ -242,6 +265,8 @@ pub fn due(member: &Member, context: &Context<'_>) -> Option<(SmallVec<[Figures;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_campaigns;
 #[cfg(test)]
 mod tests_conditions;
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Draft, allowance, hold, issue, returns};
+use super::{Draft, allowance, campaigns, hold, issue, returns};
 use crate::basket::{Basket, Worth};
 use crate::command::Purchase;
-use crate::earn::{Facts, earn};
+use crate::earn::Facts;
 use crate::goals;
 use crate::programme::{Metric, Programme};
 use crate::record::{Body, Event, Notice, Record, Sale, Share};
@@ -47,8 +47,9 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         Some(most.saturating_sub(draft.room_used(wallet, period.start(local))).max(0))
     };
     let found = draft.member.profile.found(&programme, basket.occurred_at, draft.tier_at(basket.occurred_at), draft.member.purchases == 0);
-    let facts = Facts { found, rooms: programme.numbers().map(|wallet| room(draft, wallet)).collect() };
-    let earned = earn(&programme, basket, &worth, &facts)?;
+    let rooms = programme.numbers().map(|wallet| room(draft, wallet)).collect();
+    let mut facts = Facts { found, rooms, campaigns: campaigns::rooms(draft, &programme) };
+    let earned = campaigns::earn(draft, &programme, basket, &worth, &mut facts)?;
     let head = programme.head(basket, &facts.found);
     let mut shares = SmallVec::new();
     for wallet in draft.numbers() {
@@ -64,6 +65,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
             shares.push(Share { wallet, earned: points, pending, burned, paid, room, cap_period });
         }
     }
+    let campaigns = campaigns::count(draft, &programme, &facts, &earned);
     let tier_period = draft.member.tier.period(&programme.tiers, local);
     let metric = metric(draft, &programme, basket, &worth, (tier_period, day), &earned);
     if metric != 0 {
@@ -96,6 +98,7 @@ pub(super) fn purchase(draft: &mut Draft<'_>, purchase: &Purchase, records: &[(u
         day,
         awards: earned.awards,
         shares,
+        campaigns,
         converted: earned.converted,
         metric,
         parts,

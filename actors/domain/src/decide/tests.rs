@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Context, Decision, decide, needs};
 use crate::Code;
 use crate::basket::{Basket, Line, LineKind, Tender};
+use crate::campaigns::{Budgets, Endless};
 use crate::command::{Ask, Command, Purchase};
 use crate::rules::Condition;
 use crate::compile::{MetricSource, BonusSource, ConditionSource, MultiplierSource, RateSource, Source, compile};
@@ -42,9 +43,10 @@ pub(super) fn source() -> Source {
         transfers: Vec::new(),
         exchange: Vec::new(),
         excluded: vec!["tobacco".into()],
-        rates: vec![RateSource { wallet: "".into(), id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), when: ConditionSource::default(), text: "".into() }],
+        rates: vec![RateSource { wallet: "".into(), id: "base".into(), priority: 0, currency: usd, points: Decimal(Decimal::ONE), campaign: "".into(), when: ConditionSource::default(), text: "".into() }],
         multipliers: Vec::new(),
         bonuses: Vec::new(),
+        campaigns: Vec::new(),
         goals: Vec::new(),
         metric: MetricSource::Points("".into()),
         period: TierPeriod::CalendarYear,
@@ -65,6 +67,7 @@ pub(super) struct World {
     pub(super) member: Member,
     records: Vec<Arc<Record>>,
     pub(super) now: Millis,
+    pub(super) budgets: Arc<dyn Budgets>,
 }
 
 impl World {
@@ -75,7 +78,7 @@ impl World {
     /// With several versions, each from its time on.
     pub(super) fn of(versions: &[(&Source, Millis)]) -> Self {
         let compiled = (1..).zip(versions).map(|(number, (source, since))| Arc::new(compile(source, number, *since).expect("a good programme")));
-        let mut world = Self { programmes: Programmes::new(compiled.collect()), member: Member::default(), records: Vec::new(), now: NOON };
+        let mut world = Self { programmes: Programmes::new(compiled.collect()), member: Member::default(), records: Vec::new(), now: NOON, budgets: Arc::new(Endless) };
         world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
         world
     }
@@ -84,7 +87,8 @@ impl World {
         let command = Command { header, ask };
         let seqs = needs(&self.member, &command);
         let read: Vec<_> = seqs.iter().map(|seq| (*seq, self.records[usize::try_from(*seq).expect("small") - 1].clone())).collect();
-        (decide(&self.member, &command, &Context { now: self.now, programmes: &self.programmes }, &read), seqs.to_vec())
+        let context = Context { budgets: &*self.budgets, ..Context::new(self.now, &self.programmes) };
+        (decide(&self.member, &command, &context, &read), seqs.to_vec())
     }
 
     /// Commits, and holds INV-2 and INV-1's figures after each record.
@@ -206,7 +210,7 @@ fn rule_05_the_example_of_the_api() {
     // Triple points on milk; 79 of 379 cents paid in points: .625 and 2.375 dollars count; 7.75 becomes 7.
     let mut programme = source();
     let when = ConditionSource { when: Condition { categories: vec!["dairy/milk".into()], ..Condition::default() }, ..ConditionSource::default() };
-    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, when, text: "".into() });
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "milk".into(), priority: 0, factor: Decimal(3 * Decimal::ONE), group: None, campaign: "".into(), when, text: "".into() });
     let mut world = World::new(&programme);
     world.does(2, Ask::Adjust { wallet: 0, points: 100, reason: "start".into(), allow_debt: false, write_off: false }).expect("given");
     let mut potatoes = line("1", "produce/potatoes", 139);
@@ -231,7 +235,7 @@ fn rule_05_what_never_earns() {
 #[test]
 fn rule_06_caps_cut_bonuses_first_and_say_so() {
     let mut programme = source();
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "ten".into(), points: 10, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "ten".into(), points: 10, per_unit: false, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     programme.wallets[0].caps.purchase = Some(15);
     let mut world = World::new(&programme);
     let record = world.buys("a", basket(NOON, vec![line("1", "", 1_200)], Vec::new())).expect("sold");
@@ -246,9 +250,9 @@ fn rule_04_points_expire_at_the_start_of_the_next_day_at_every_read() {
     world.buys("a", basket(NOON, vec![line("1", "", 500)], Vec::new())).expect("sold");
     // One month later, valid through 1 July: gone at 2 July 00:00 UTC.
     world.now = NOON + 30 * DAY_MS + DAY_MS / 2 - 1;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(5));
+    assert_eq!(super::due(&world.member, &Context::new(world.now, &world.programmes)).map(|due| due.0[0].available), Some(5));
     world.now += 1;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(0));
+    assert_eq!(super::due(&world.member, &Context::new(world.now, &world.programmes)).map(|due| due.0[0].available), Some(0));
     assert_eq!(world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).err(), Some(Code::InsufficientPoints));
 }
 
@@ -299,9 +303,9 @@ fn rule_21_a_purchase_earns_at_the_tier_held_before_it() {
     assert_eq!(sale.found.tier, 0);
     // Kept through the next year by the closed one, lost after it.
     world.now += 500 * DAY_MS;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.1), Some(1));
+    assert_eq!(super::due(&world.member, &Context::new(world.now, &world.programmes)).map(|due| due.1), Some(1));
     world.now += 100 * DAY_MS;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.1), Some(0));
+    assert_eq!(super::due(&world.member, &Context::new(world.now, &world.programmes)).map(|due| due.1), Some(0));
 }
 
 #[test]
@@ -330,7 +334,7 @@ fn rule_04_a_redemption_rolls_every_expiry_on() {
     world.now += 20 * DAY_MS;
     world.does(2, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).expect("redeemed");
     world.now += 20 * DAY_MS;
-    assert_eq!(super::due(&world.member, &Context { now: world.now, programmes: &world.programmes }).map(|due| due.0[0].available), Some(4));
+    assert_eq!(super::due(&world.member, &Context::new(world.now, &world.programmes)).map(|due| due.0[0].available), Some(4));
 }
 
 #[test]
@@ -341,7 +345,7 @@ fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
         for n in 0..200 {
             // Each on another category, so that a line meets few of them.
             let when = ConditionSource { when: Condition { categories: vec![format!("c{n}").into()], ..Condition::default() }, ..ConditionSource::default() };
-            programme.multipliers.push(MultiplierSource { wallet: "".into(), id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, when, text: "".into() });
+            programme.multipliers.push(MultiplierSource { wallet: "".into(), id: format!("m{n}").into(), priority: 0, factor: Decimal(1_333_333 + 2 * n), group: None, campaign: "".into(), when, text: "".into() });
         }
         let mut world = World::new(&programme);
         let lines = (0..200).map(|n| line(&n.to_string(), &format!("c{n}"), 1_000)).collect();
@@ -360,7 +364,7 @@ fn rule_01_many_rules_with_long_decimals_do_not_overflow() {
 fn rule_21_the_first_purchase_after_a_downgrade_earns_at_the_lower_tier() {
     let mut programme = source();
     let when = ConditionSource { tiers: vec!["silver".into()], ..ConditionSource::default() };
-    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() });
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "silver".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, campaign: "".into(), when, text: "".into() });
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "", 10_000)], Vec::new())).expect("silver now");
     assert_eq!(world.member.tier.level, 1);
@@ -384,7 +388,7 @@ fn rule_04_a_late_lot_of_a_rolling_wallet_is_moved_as_the_others_were() {
 #[test]
 fn rule_06_a_second_cap_goes_on_where_the_first_stopped() {
     let mut programme = source();
-    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "double".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when: ConditionSource::default(), text: "".into() });
+    programme.multipliers.push(MultiplierSource { wallet: "".into(), id: "double".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     programme.wallets[0].caps.purchase = Some(30);
     programme.wallets[0].caps.member = Some((crate::time::Period::Month, 25));
     let mut world = World::new(&programme);
@@ -410,7 +414,7 @@ fn rule_16_programmes_where_more_goods_earn_less_are_warned_of() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
     let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, ..ConditionSource::default() };
-    let big = RateSource { wallet: "".into(), id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), when, text: "".into() };
+    let big = RateSource { wallet: "".into(), id: "big".into(), priority: 5, currency: usd, points: Decimal(Decimal::ONE / 2), campaign: "".into(), when, text: "".into() };
     assert!(crate::compile::warnings(&programme).is_empty());
     programme.rates.push(big);
     let paths: Vec<String> = crate::compile::warnings(&programme).into_iter().map(|finding| finding.path).collect();

@@ -12,7 +12,7 @@ fn with(when: ConditionSource) -> Source {
     let mut programme = source();
     programme.stores = vec![("ny".into(), "America/New_York".into())];
     programme.regions = [("east".into(), vec!["ny".into(), "7".into()])].into();
-    programme.bonuses.push(BonusSource { id: "it".into(), wallet: "".into(), points: 1_000, per_unit: false, when, text: "".into() });
+    programme.bonuses.push(BonusSource { id: "it".into(), wallet: "".into(), points: 1_000, per_unit: false, campaign: "".into(), when, text: "".into() });
     programme
 }
 

@@ -195,7 +195,7 @@ fn rule_20_rewards_count_for_no_cap_tier_or_quest() {
 #[test]
 fn birthday_and_segments_are_facts_of_the_sale() {
     let mut programme = source();
-    let rule = |id: &str, when: ConditionSource| MultiplierSource { id: id.into(), wallet: "".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, when, text: "".into() };
+    let rule = |id: &str, when: ConditionSource| MultiplierSource { id: id.into(), wallet: "".into(), priority: 0, factor: Decimal(2 * Decimal::ONE), group: None, campaign: "".into(), when, text: "".into() };
     programme.multipliers = vec![
         rule("birthday", ConditionSource { when: Condition { birthday: Some(BirthdayWindow::Day), ..Condition::default() }, ..ConditionSource::default() }),
         rule("vip", ConditionSource { segments: vec!["vip".into()], ..ConditionSource::default() }),

@@ -10,8 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 use super::tests::{NOON, World, basket, line, source};
 use super::Decision;
 use crate::basket::{Allowed, Basket, Tender};
+use crate::campaigns::{CampaignKey, Pots};
 use crate::command::{Allow, Ask, LineBack, Loaned, Return, SaleName};
-use crate::compile::{ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
+use crate::compile::{CampaignSource, ConditionSource, GoalSource, MultiplierSource, PendingSource, RewardSource, Source, StepSource, TransferSource};
 use crate::finance::postings;
 use crate::goals::{GoalKind, Measure};
 use crate::ids::{LotId, MemberId, PoolId};
@@ -103,20 +104,23 @@ fn programme(switches: u8) -> Source {
     let usd = "USD".parse().expect("a currency");
     made.wallets.push(WalletRules { id: "stars".into(), decimals: 2, expiry: None, values: [(usd, Decimal(20_000).ratio())].into(), caps: Default::default(), ..made.wallets[0].clone() });
     let when = |category: &str| ConditionSource { when: Condition { categories: vec![category.into()], ..Condition::default() }, ..ConditionSource::default() };
-    made.rates.push(crate::compile::RateSource { id: "stars".into(), wallet: "stars".into(), priority: 0, currency: usd, points: Decimal(333_333), when: when("b"), text: "".into() });
-    made.multipliers.push(MultiplierSource { id: "a".into(), wallet: "".into(), priority: 0, factor: Decimal(1_700_000), group: None, when: when("a"), text: "".into() });
+    made.rates.push(crate::compile::RateSource { id: "stars".into(), wallet: "stars".into(), priority: 0, currency: usd, points: Decimal(333_333), campaign: "".into(), when: when("b"), text: "".into() });
+    made.multipliers.push(MultiplierSource { id: "a".into(), wallet: "".into(), priority: 0, factor: Decimal(1_700_000), group: None, campaign: "".into(), when: when("a"), text: "".into() });
     made.bonuses.push(crate::compile::BonusSource {
         id: "big".into(),
         wallet: "".into(),
         points: 7,
         per_unit: false,
-        when: ConditionSource { when: Condition { min_spend: Some((usd, 2_500)), ..Condition::default() }, ..ConditionSource::default() },
+        campaign: "".into(), when: ConditionSource { when: Condition { min_spend: Some((usd, 2_500)), ..Condition::default() }, ..ConditionSource::default() },
         text: "".into(),
     });
     made.pending = vec![
         PendingSource { id: "d".into(), wallet: "".into(), priority: 0, unlock: Some(UnlockRule::Delivered), when: when("c") },
         PendingSource { id: "n".into(), wallet: "points".into(), priority: 1, unlock: Some(UnlockRule::Days(3)), when: when("b") },
     ];
+    made.campaigns.push(CampaignSource { id: "c".into(), wallet: "".into(), from: None, until: None, member: on(5).then_some(MOST_OF_CAMPAIGN), budget: on(6).then_some(BUDGET) });
+    made.multipliers[0].campaign = "c".into();
+    made.bonuses[0].campaign = "c".into();
     made.transfers.push(TransferSource { from: "points".into(), to: "stars".into(), rate: Decimal(500_000) });
     let goal = |kind, id: &str, measure, figure, points| GoalSource {
         kind,
@@ -195,6 +199,8 @@ impl Shadow {
     }
 }
 
+const MOST_OF_CAMPAIGN: i64 = 60;
+const BUDGET: i64 = 90;
 const POOL: PoolId = PoolId { founder: MemberId(5), seq: 2 };
 /// Key of the first command; the enrolment has one of its own.
 const FIRST: u128 = 1_000;
@@ -206,13 +212,22 @@ struct Run {
     made: Vec<Arc<Record>>,
     shadow: Shadow,
     posted: BTreeMap<u8, i64>,
+    switches: u8,
+    /// Of the campaign's budget.
+    charged: i64,
 }
 
 impl Run {
-    fn new(source: &Source) -> Self {
-        let version = Arc::new(crate::compile::compile(source, 1, 0).expect("a good programme"));
-        let world = World::new(source);
-        Self { world, programmes: Programmes::new(vec![version]), commands: Vec::new(), made: Vec::new(), shadow: Shadow::default(), posted: BTreeMap::new() }
+    fn new(switches: u8) -> Self {
+        let source = programme(switches);
+        let version = Arc::new(crate::compile::compile(&source, 1, 0).expect("a good programme"));
+        let mut world = World::new(&source);
+        world.budgets = Arc::new(Pots::default());
+        Self { world, programmes: Programmes::new(vec![version]), commands: Vec::new(), made: Vec::new(), shadow: Shadow::default(), posted: BTreeMap::new(), switches, charged: 0 }
+    }
+
+    fn on(&self, bit: u8) -> bool {
+        self.switches & (1 << bit) != 0
     }
 
     /// Numbers of records of a kind.
@@ -380,6 +395,12 @@ impl Run {
             assert_eq!(closing, self.shadow.closing(*wallet), "INV-4: figures and lots of wallet {wallet}");
             assert_eq!(closing, self.posted.get(wallet).copied().unwrap_or(0), "INV-4: figures and postings of wallet {wallet}");
         }
+        // Rule 6: what a campaign gives one member, and what its budget gives all, however goods come back.
+        let campaign = CampaignKey::of("c");
+        let got = self.world.member.campaigns.of(campaign);
+        self.charged += record.events.iter().filter_map(|event| if let Event::CampaignUsed { points, .. } = event { Some((*points).max(0)) } else { None }).sum::<i64>();
+        assert!(got >= 0 && (!self.on(5) || got <= MOST_OF_CAMPAIGN), "rule 6: a member has got {got}");
+        assert!(!self.on(6) || self.charged <= BUDGET, "INV-8: {} of a budget of {BUDGET}", self.charged);
         if let Body::Purchased(sale) = &record.body {
             assert_eq!(sale.awards.iter().map(|award| award.points).sum::<i64>(), sale.shares.iter().map(|share| share.earned).sum::<i64>(), "rule 9: the explanation adds up");
         }
@@ -403,7 +424,7 @@ fn count(counts: &mut BTreeMap<String, u64>, record: &Record) {
 }
 
 fn run(switches: u8, ops: &[Op]) -> Run {
-    let mut run = Run::new(&programme(switches));
+    let mut run = Run::new(switches);
     run.world.now = NOON;
     ops.iter().for_each(|op| run.step(op));
     run.end();

@@ -64,7 +64,7 @@ fn rule_16_a_return_leaves_what_the_kept_goods_would_have_earned() {
     let mut programme = source();
     let usd = "USD".parse().expect("a currency");
     let when = ConditionSource { when: Condition { min_spend: Some((usd, 10_000)), ..Condition::default() }, ..ConditionSource::default() };
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "big".into(), points: 50, per_unit: false, when, text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "big".into(), points: 50, per_unit: false, campaign: "".into(), when, text: "".into() });
     let mut world = World::new(&programme);
     let sale = world.sold("1", &[("a", 9_050), ("b", 1_050)]);
     assert_eq!(world.figures().available, 101 + 50);
@@ -211,7 +211,7 @@ fn rule_08_pending_unlocks_by_day_by_delivery_or_lapses() {
     let mut programme = source();
     programme.wallets[0].expiry = None;
     programme.pending = vec![waits(UnlockRule::Days(14), "slow"), waits(UnlockRule::Delivered, "sent")];
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     world.buys("1", basket(NOON, vec![line("a", "", 100), line("b", "slow", 200), line("c", "sent", 400)], Vec::new())).expect("sold");
     let sale = world.member.seq;
@@ -348,7 +348,7 @@ fn aliases_come_and_go() {
 fn rule_08_a_basket_bonus_does_not_wait_for_a_line_that_came_back() {
     let mut programme = source();
     programme.pending.push(waits(UnlockRule::Delivered, "sofa"));
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "any".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "any".into(), points: 50, per_unit: false, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     let lines = vec![line("a", "sofa", 1_000), line("b", "sofa", 2_000)];
     world.buys("1", basket(NOON, lines, Vec::new())).expect("sold");
@@ -402,7 +402,7 @@ fn rule_08_a_line_without_points_of_its_own_holds_the_basket_bonus_back() {
     let mut programme = source();
     programme.wallets[0].expiry = None;
     programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 5, per_unit: false, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     let mut world = World::new(&programme);
     // 40 cents come to no point, and its delivery is waited for all the same.
     let sold = |world: &mut World, id| {
@@ -457,7 +457,7 @@ fn with_deliveries() -> crate::compile::Source {
     let mut programme = source();
     programme.wallets[0].expiry = None;
     programme.pending = vec![waits(UnlockRule::Delivered, "sent")];
-    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 50, per_unit: false, when: ConditionSource::default(), text: "".into() });
+    programme.bonuses.push(BonusSource { wallet: "".into(), id: "hello".into(), points: 50, per_unit: false, campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     programme
 }
 

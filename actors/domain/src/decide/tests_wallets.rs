@@ -25,7 +25,7 @@ fn two_wallets() -> Source {
     let stars = WalletRules { id: "stars".into(), decimals: 2, expiry: None, values: [(currency("USD"), decimal("0.02").ratio())].into(), ..programme.wallets[0].clone() };
     programme.wallets.push(stars);
     let fruit = ConditionSource { when: Condition { categories: vec!["fruit".into()], ..Condition::default() }, ..ConditionSource::default() };
-    programme.rates.push(RateSource { id: "fruit".into(), wallet: "stars".into(), priority: 0, currency: currency("USD"), points: decimal("0.5"), when: fruit, text: "".into() });
+    programme.rates.push(RateSource { id: "fruit".into(), wallet: "stars".into(), priority: 0, currency: currency("USD"), points: decimal("0.5"), campaign: "".into(), when: fruit, text: "".into() });
     programme.transfers.push(TransferSource { from: "points".into(), to: "stars".into(), rate: decimal("0.333333") });
     programme
 }
@@ -95,7 +95,7 @@ fn in_currency(code: &str, amount: i64, at: i64) -> Basket {
 #[test]
 fn rule_07_own_rules_first_then_the_others_at_the_dated_rate() {
     let mut programme = source();
-    programme.rates.push(RateSource { id: "yen".into(), wallet: "".into(), priority: 0, currency: currency("JPY"), points: decimal("0.01"), when: ConditionSource::default(), text: "".into() });
+    programme.rates.push(RateSource { id: "yen".into(), wallet: "".into(), priority: 0, currency: currency("JPY"), points: decimal("0.01"), campaign: "".into(), when: ConditionSource::default(), text: "".into() });
     let rate = |rate: &str, since| ExchangeSource { from: currency("EUR"), to: currency("USD"), rate: decimal(rate), since: Moment::At(since) };
     programme.exchange = vec![rate("1.1", NOON - 10 * DAY_MS), rate("1.25", NOON - DAY_MS)];
     let mut world = World::new(&programme);
@@ -117,7 +117,7 @@ fn rule_07_thresholds_compare_in_the_rules_currency() {
     let mut programme = source();
     programme.exchange = vec![ExchangeSource { from: currency("KWD"), to: currency("USD"), rate: decimal("3.25"), since: Moment::At(0) }];
     let when = ConditionSource { when: Condition { min_spend: Some((currency("USD"), 10_000)), ..Condition::default() }, ..ConditionSource::default() };
-    programme.multipliers.push(MultiplierSource { id: "big".into(), wallet: "".into(), priority: 0, factor: decimal("2"), group: None, when, text: "".into() });
+    programme.multipliers.push(MultiplierSource { id: "big".into(), wallet: "".into(), priority: 0, factor: decimal("2"), group: None, campaign: "".into(), when, text: "".into() });
     let mut world = World::new(&programme);
     // 30.769 dinars are 99.99925 dollars, 30.770 are 100.0025.
     assert_eq!(earned(&world.buys("1", in_currency("KWD", 30_769, NOON)).expect("sold"), 0), 99);
@@ -149,7 +149,7 @@ fn rule_06_the_index_finds_what_matches_and_little_else() {
             _ => when.stores = vec![format!("{number}").into()],
         }
         let when = ConditionSource { when, ..ConditionSource::default() };
-        programme.multipliers.push(MultiplierSource { id: format!("m{number:05}").into(), wallet: "".into(), priority: 0, factor: decimal("1.5"), group: None, when, text: "".into() });
+        programme.multipliers.push(MultiplierSource { id: format!("m{number:05}").into(), wallet: "".into(), priority: 0, factor: decimal("1.5"), group: None, campaign: "".into(), when, text: "".into() });
     }
     let compiled = crate::compile::compile(&programme, 1, 0).expect("good");
     let mut goods = vec![line("a", "c1/d1/e", 100), line("b", "c1", 100), line("c", "", 100)];

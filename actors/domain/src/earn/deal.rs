@@ -38,15 +38,15 @@ pub(super) fn deal<W: Wide>(wallet: &WalletRules, shares: &[Share<W>], den: &W) 
 
 /// Cuts what was added last first: bonuses, multipliers, base, each from the last line. What is cut
 /// stands beside what it was cut from, so that the awards of a line still add up. `left`: what earlier
-/// caps have left of each award.
-pub(super) fn cap(awards: &mut Vec<Award>, left: &mut Vec<i64>, points: i64, room: Option<i64>, source: Source) -> i64 {
+/// caps have left of each award; `points`: of those that the cap is `of`, all together.
+pub(super) fn cap(awards: &mut Vec<Award>, left: &mut Vec<i64>, points: i64, room: Option<i64>, source: Source, of: impl Fn(&Award) -> bool) -> i64 {
     let Some(room) = room.map(|room| room.max(0)).filter(|room| points > *room) else { return points };
     let layer = |award: &Award| match award.source {
         Source::Bonus(_) => 0,
         Source::Multiplier(_) => 1,
-        Source::Base(_) | Source::PurchaseCap(_) | Source::MemberCap(_) => 2,
+        Source::Base(_) | Source::CampaignCap(_) | Source::CampaignBudget(_) | Source::PurchaseCap(_) | Source::MemberCap(_) => 2,
     };
-    let mut order: Vec<usize> = (0..awards.len()).filter(|i| left[*i] > 0).collect();
+    let mut order: Vec<usize> = (0..awards.len()).filter(|i| left[*i] > 0 && of(&awards[*i])).collect();
     // Within a layer from the last line; of one line, the rule added last.
     order.sort_by_key(|i| (layer(&awards[*i]), std::cmp::Reverse((awards[*i].line, *i))));
     let mut excess = points - room;

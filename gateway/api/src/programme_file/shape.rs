@@ -59,6 +59,9 @@ pub struct ProgrammeFile {
     #[schema(max_items = 10000)]
     pub(super) bonus: Vec<Bonus>,
     #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub(super) campaign: Vec<Campaign>,
+    #[serde(default)]
     #[schema(max_items = 200)]
     pub(super) quest: Vec<Quest>,
     #[serde(default)]

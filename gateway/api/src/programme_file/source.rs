@@ -1,7 +1,7 @@
 //! From a programme as written to what the domain compiles.
 
 use tessera_domain::compile::{
-    BonusSource, ConditionSource, ExchangeSource, GoalSource, MetricSource, MultiplierSource, PendingSource, RateSource, RewardSource, Source, StepSource, TransferSource,
+    BonusSource, CampaignSource, ConditionSource, ExchangeSource, GoalSource, MetricSource, MultiplierSource, PendingSource, RateSource, RewardSource, Source, StepSource, TransferSource,
 };
 use tessera_domain::goals::{GoalKind, Measure};
 use tessera_domain::number::Rounding;
@@ -133,10 +133,11 @@ impl ProgrammeFile {
 
     pub(super) fn source(self) -> Source {
         let language = self.language;
-        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, when: row.when.source(), text: row.text.sentence(&language) };
+        let earn = |row: Earn| RateSource { id: row.id, wallet: row.wallet, priority: row.priority, currency: row.currency.0, points: row.points.0, campaign: row.campaign, when: row.when.source(), text: row.text.sentence(&language) };
         let multiplier =
-            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, when: row.when.source(), text: row.text.sentence(&language) };
-        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, when: row.when.source(), text: row.text.sentence(&language) };
+            |row: Multiplier| MultiplierSource { id: row.id, wallet: row.wallet, priority: row.priority, factor: row.factor.0, group: row.group, campaign: row.campaign, when: row.when.source(), text: row.text.sentence(&language) };
+        let bonus = |row: Bonus| BonusSource { id: row.id, wallet: row.wallet, points: row.points, per_unit: row.per_unit, campaign: row.campaign, when: row.when.source(), text: row.text.sentence(&language) };
+        let campaign = |row: Campaign| CampaignSource { id: row.id, wallet: row.wallet, from: row.from.map(|at| at.0), until: row.until.map(|at| at.0), member: row.member, budget: row.budget };
         let pending = |row: Pending| PendingSource {
             id: row.id,
             wallet: row.wallet,
@@ -189,6 +190,7 @@ impl ProgrammeFile {
             rates: self.earn.into_iter().map(earn).collect(),
             multipliers: self.multiplier.into_iter().map(multiplier).collect(),
             bonuses: self.bonus.into_iter().map(bonus).collect(),
+            campaigns: self.campaign.into_iter().map(campaign).collect(),
             goals,
             metric: match (tiers.metric, tiers.currency) {
                 (MetricName::Points, _) => MetricSource::Points(tiers.wallet),

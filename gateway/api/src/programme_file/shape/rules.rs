@@ -24,6 +24,10 @@ pub(crate) struct Earn {
     pub(crate) currency: Code,
     #[schema(value_type = String, pattern = r"^[0-9]{1,12}(\.[0-9]{1,6})?$", example = "0.5")]
     pub(crate) points: Number,
+    /// Id of the campaign that it belongs to.
+    #[serde(default)]
+    #[schema(value_type = String, max_length = 64, example = "summer")]
+    pub(crate) campaign: Text,
     #[serde(default)]
     pub(crate) when: When,
     pub(crate) text: Words,
@@ -46,6 +50,10 @@ pub(crate) struct Multiplier {
     pub(crate) factor: Number,
     #[schema(value_type = Option<String>, max_length = 64, example = "spring")]
     pub(crate) group: Option<Text>,
+    /// Id of the campaign that it belongs to.
+    #[serde(default)]
+    #[schema(value_type = String, max_length = 64, example = "summer")]
+    pub(crate) campaign: Text,
     #[serde(default)]
     pub(crate) when: When,
     pub(crate) text: Words,
@@ -65,9 +73,37 @@ pub(crate) struct Bonus {
     pub(crate) points: i64,
     #[serde(default)]
     pub(crate) per_unit: bool,
+    /// Id of the campaign that it belongs to.
+    #[serde(default)]
+    #[schema(value_type = String, max_length = 64, example = "summer")]
+    pub(crate) campaign: Text,
     #[serde(default)]
     pub(crate) when: When,
     pub(crate) text: Words,
+}
+
+/// Rules that belong together: they name it in their field `campaign`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = programme::Campaign)]
+pub(crate) struct Campaign {
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "summer")]
+    pub(crate) id: Text,
+    /// Of its rules; the first when absent.
+    #[serde(default)]
+    #[schema(value_type = String, min_length = 0, max_length = 64, example = "points")]
+    pub(crate) wallet: Text,
+    /// When it runs, in the store's time.
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-06-01T00:00")]
+    pub(crate) from: Option<At>,
+    #[schema(value_type = Option<String>, max_length = 40, example = "2026-09-01T00:00")]
+    pub(crate) until: Option<At>,
+    /// Points that one member gets of it, at most; returns make room again.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    pub(crate) member: Option<i64>,
+    /// Points that all members get of it, at most; returns give nothing back.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    pub(crate) budget: Option<i64>,
 }
 
 /// Which points wait, and for what.
