@@ -346,6 +346,7 @@ def programme(checks):
         "/multiplier/0/factor": ["0.5", "0", "1001", "x"], "/multiplier/0/when": [{"hours": [{"from": "9:00", "to": "10:00"}]}, {"regions": ["west"]}, {"min_quantity": 0}, {"bundle": [[]]}, {"from": "yesterday"}, {"x": 1}],
         "/bonus/0/points": [0, -1, 10**10], "/tiers/level": [[], right["tiers"]["level"][:1], right["tiers"]["level"][::-1]], "/tiers/metric": ["spend", "luck"], "/pending/0/unlock": [{}, {"days": 0}, {"delivered": False}, {"days": 1, "delivered": True}],
         "/x": [1], "/exchange": [[{"from": "USD", "to": "USD", "rate": "1", "since": "2026-01-01T00:00"}], [{"from": "EUR", "to": "USD", "rate": "0", "since": "2026-01-01T00:00"}]],
+        "/campaign": [[{"id": "idle"}], [{"id": ""}], [{}], {}, [{"id": "x", "budget": 0}], [{"id": "x", "member": "5"}], [{"id": "x", "x": 1}]], "/bonus/0/campaign": ["nope", 7],
         "/transfer": [[{"from": "points", "to": "points", "rate": "1"}], [{"from": "points", "to": "nope", "rate": "1"}]],
     }.items():
         for value in values:

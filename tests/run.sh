@@ -69,6 +69,7 @@ lane "order of arrival" script tests/arrival.py
 lane "zones of the process" script tests/zones.py --baskets 200
 lane "receipts across members" script tests/receipts.py
 lane "gifts between members" script tests/gifts.py --kills 4
+lane "budgets of campaigns" script tests/campaigns.py --kills 3
 lane "pools" script tests/pools.py --kills 3
 lane "tills without a connection" script tests/offline.py
 lane "the API from its document" script tests/api_fuzz.py --seed 1

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `aliases` | who holds an alias, and who held it |
 //! | [`board`] | every programme version this node has heard of, as one immutable snapshot |
+//! | [`budgets`] | [`Budgets`]: what is left of campaigns, lent to this node |
 //! | [`closes`] | closes of accounting days |
 //! | [`feed`] | the journals of all members, in order |
 //! | [`finance`] | [`Finance`]: roll-forward, closes, cohorts, simulation |
@@ -19,6 +20,7 @@
 
 mod aliases;
 pub mod board;
+pub mod budgets;
 pub mod closes;
 pub mod feed;
 pub mod finance;
@@ -31,6 +33,7 @@ pub mod receipts;
 pub mod reminders;
 
 pub use board::Board;
+pub use budgets::{Budgets, Purse};
 pub use feed::Feed;
 pub use finance::Finance;
 pub use history::{Histories, Saving};

@@ -16,6 +16,7 @@ use tessera_domain::{Code, Rejection, Text};
 use tessera_storage::{Due, EntityKey, NO_DUE, Page, Seq, Snapshot};
 
 use crate::Board;
+use crate::budgets::{Look, Purse};
 
 /// First page number of the sealed pages of request headers; those of keys start at 1.
 const HEADER_PAGES: u32 = 1 << 24;
@@ -24,6 +25,8 @@ const HEADER_PAGES: u32 = 1 << 24;
 pub struct MemberBehaviour {
     pub(crate) board: Arc<Board>,
     pub(crate) clock: Clock,
+    /// What is left of campaigns.
+    pub(crate) purse: Arc<Purse>,
     /// Test-only: forget what was answered, so that the checks can be seen to fail.
     pub(crate) skip_dedupe: bool,
 }
@@ -108,7 +111,7 @@ impl Behaviour for MemberBehaviour {
 
     fn decide(&self, state: &Member, command: &Command, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
         let programmes = self.board.programmes();
-        let context = Context::new(self.clock.now(), &programmes);
+        let context = Context { budgets: &*self.purse, ..Context::new(self.clock.now(), &programmes) };
         match decide::decide(state, command, &context, records) {
             decide::Decision::Commit(record) => Decision::Commit(record),
             decide::Decision::Repeat(index) => Decision::Repeat(index),
@@ -151,7 +154,8 @@ impl Behaviour for MemberBehaviour {
                     return Answer::Needs(missing);
                 }
                 let programmes = self.board.programmes();
-                let context = Context::new(self.clock.now(), &programmes);
+                let look = Look(&self.purse);
+                let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
                 match decide::decide(state, &command, &context, &records) {
                     decide::Decision::Repeat(index) => Answer::Repeat(records.get(index).map(|(seq, _)| *seq)),
                     decide::Decision::Commit(_) | decide::Decision::Refuse(_) => Answer::Repeat(None),
@@ -162,7 +166,8 @@ impl Behaviour for MemberBehaviour {
                     return Answer::Needs(missing);
                 }
                 let programmes = self.board.programmes();
-                let context = Context::new(self.clock.now(), &programmes);
+                let look = Look(&self.purse);
+                let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
                 // What was done before is answered, as the command would be.
                 Answer::Quote(match decide::decide(state, &command, &context, &records) {
                     decide::Decision::Commit(record) => Ok(record),

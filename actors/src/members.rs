@@ -22,6 +22,7 @@ use tessera_storage::{Cells, StoreError};
 
 use crate::Board;
 use crate::aliases::Aliases;
+use crate::budgets::{Look, Purse};
 use crate::member::{self, Answer, MemberBehaviour, Query};
 use crate::names::{alias_hash, enrolled_by_alias, member_key};
 
@@ -86,6 +87,7 @@ pub struct Members {
     aliases: Aliases,
     board: Arc<Board>,
     clock: Clock,
+    purse: Arc<Purse>,
 }
 
 impl Members {
@@ -93,10 +95,10 @@ impl Members {
     ///
     /// # Errors
     /// A sentence when an actor cannot be started.
-    pub async fn start(board: Arc<Board>, clock: Clock, ownership: Ownership, cells: Arc<dyn Cells>, limits: Limits, skip_dedupe: bool) -> Result<Self, String> {
-        let behaviour = Arc::new(MemberBehaviour { board: board.clone(), clock: clock.clone(), skip_dedupe });
+    pub async fn start(board: Arc<Board>, clock: Clock, ownership: Ownership, cells: Arc<dyn Cells>, limits: Limits, purse: Arc<Purse>, skip_dedupe: bool) -> Result<Self, String> {
+        let behaviour = Arc::new(MemberBehaviour { board: board.clone(), clock: clock.clone(), purse: purse.clone(), skip_dedupe });
         let region = Region::start(behaviour, ownership, limits).await?;
-        Ok(Self { region, aliases: Aliases::new(cells, clock.clone()), board, clock })
+        Ok(Self { region, aliases: Aliases::new(cells, clock.clone()), board, clock, purse })
     }
 
     /// The board.
@@ -205,7 +207,8 @@ impl Members {
     pub fn quote_new(&self, who: &Who, command: &Command) -> Result<Record, Miss> {
         let Who::Alias(kind, value) = who else { return Err(unknown_member()) };
         let programmes = self.board.programmes();
-        let context = Context::new(self.clock.now(), &programmes);
+        let look = Look(&self.purse);
+        let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
         let record = decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
         // Nor may it be enrolled by a record that is then too large.
         member::encode(&member_key(MemberId(0)), 2, &record).map_err(Miss::No)?;
@@ -245,10 +248,23 @@ impl Members {
     }
 
     async fn send(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        match self.region.ask(member_key(member), command, deadline).await {
-            Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
-            Reply::Refused(rejection) => Err(Miss::No(rejection)),
-            Reply::Failed(failure) => Err(Miss::Failure(failure)),
+        // A purchase may have to wait for a campaign's budget, and is then decided again; its basket is shared.
+        let may_wait = matches!(command.ask, Ask::Purchase(_)) && self.board.programmes().has_budgets();
+        let again = may_wait.then(|| command.clone());
+        let mut command = command;
+        loop {
+            return match self.region.ask(member_key(member), command, deadline).await {
+                Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
+                Reply::Refused(no) => match again.clone().filter(|_| no.code == Code::BudgetPending && Instant::now() < deadline) {
+                    Some(same) => {
+                        self.purse.wait().await;
+                        command = same;
+                        continue;
+                    }
+                    None => Err(Miss::No(no)),
+                },
+                Reply::Failed(failure) => Err(Miss::Failure(failure)),
+            };
         }
     }
 
@@ -258,9 +274,12 @@ impl Members {
     /// The rejection that it would meet, or a failure.
     pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Arc<Record>, Miss> {
         let command = Arc::new(command);
-        match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
-            Answer::Quote(record) => record.map_err(Miss::No),
-            _ => Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+        loop {
+            match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
+                Answer::Quote(Err(no)) if no.code == Code::BudgetPending && Instant::now() < deadline => self.purse.wait().await,
+                Answer::Quote(record) => return record.map_err(Miss::No),
+                _ => return Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+            }
         }
     }
 

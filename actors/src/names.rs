@@ -1,6 +1,7 @@
 //! Entity keys, and the hashes that stand for what callers send. All are part of the stored format.
 
 use sha2::{Digest, Sha256};
+use tessera_domain::campaigns::CampaignKey;
 use tessera_domain::ids::MemberId;
 use tessera_domain::time::Day;
 use tessera_storage::EntityKey;
@@ -11,6 +12,7 @@ const HISTORY: u16 = 2;
 const CLOSE: u16 = 3;
 const RECEIPTS: u16 = 4;
 const EXCEPTIONS: u16 = 5;
+const BUDGET: u16 = 6;
 /// Books that a source's transaction ids are spread over.
 const BOOKS: u64 = 256;
 /// The one programme of a node.
@@ -63,6 +65,12 @@ pub fn receipts_key(source: &str, store: &str, date: Day) -> EntityKey {
 #[must_use]
 pub fn receipts_of_source_key(source: &str, fingerprint: u64) -> EntityKey {
     of_kind(RECEIPTS, hash(&[b"transactions", source.as_bytes(), &(fingerprint % BOOKS).to_le_bytes()]))
+}
+
+/// The budget of a campaign.
+#[must_use]
+pub fn budget_key(campaign: CampaignKey) -> EntityKey {
+    of_kind(BUDGET, campaign.0.into())
 }
 
 /// What staff must look at.

@@ -21,7 +21,7 @@ use crate::{routes, stream};
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
         members::remove_alias, members::adjust, members::grant_tier, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, allowances::allow, allowances::keys, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
-        programme::save, programme::check, programme::roll_back, programme::versions, programme::version, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
+        programme::save, programme::check, programme::roll_back, programme::versions, programme::version, programme::campaigns, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
         reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, pools::found, pools::get, pools::join, pools::leave, exceptions::all, exceptions::close, healthz, readyz,
     ),
     components(schemas(answer::Problem, answer::Written, event::Published, request::Purchase, routes::Health))
@@ -52,7 +52,7 @@ fn refusals(id: &str) -> &'static [&'static str] {
         "closeDays" | "ifrs15" | "journal" => &["400", "415", "422"],
         "batch" | "simulate" => &["400", "413", "415", "422"],
         "events" | "statement" => &["404", "422"],
-        "programme" | "programmeVersions" => &["503"],
+        "programme" | "programmeVersions" | "campaigns" => &["503"],
         "programmeVersion" => &["404"],
         "checkProgramme" => &["400", "413", "415"],
         "saveProgramme" => &["400", "412", "413", "415", "422", "428"],

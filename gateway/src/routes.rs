@@ -90,6 +90,7 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "programme", "rollback"] if post => programme::roll_back(call).await,
         ["v1", "programme", "versions"] if get => programme::versions(call).await,
         ["v1", "programme", "versions", number] if get => programme::version(call, number).await,
+        ["v1", "campaigns"] if get => programme::campaigns(call).await,
         ["v1", "reports", "roll-forward"] if get => reports::roll_forward(call).await,
         ["v1", "reports", "liability"] if get => reports::liability(call).await,
         ["v1", "reports", "closes"] if get => reports::closes(call).await,
@@ -106,7 +107,7 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "purchases" | "holds" | "redemptions" | "transfers" | "pools", _]
         | ["v1", "programme", "versions", ..]
         | ["v1", "jobs", ..]
-        | ["v1", "exceptions"]
+        | ["v1", "exceptions" | "campaigns"]
         | ["v1", "allowances", "keys"]
         | ["v1", "reports", "roll-forward" | "liability"]
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),

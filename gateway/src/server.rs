@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tessera_actors::{Finance, Histories, Members, Receipts};
+use tessera_actors::{Budgets, Finance, Histories, Members, Receipts};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
@@ -49,6 +49,7 @@ pub struct Surface {
     pub histories: Histories,
     pub finance: Finance,
     pub receipts: Receipts,
+    pub budgets: Budgets,
     pub jobs: Jobs,
     /// Signs allowances.
     pub signer: Option<Arc<Signer>>,

@@ -10,6 +10,7 @@ use bincode::error::{DecodeError, EncodeError};
 use smallvec::SmallVec;
 use tessera_domain::Text;
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
+use tessera_domain::budget::BudgetRecord;
 use tessera_domain::campaigns::{CampaignKey, Got, Room};
 use tessera_domain::earn::{Award, Source};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
@@ -234,6 +235,7 @@ impl Wire for MemberId {
 frozen_struct!(Bearer { at, member, seq });
 frozen_struct!(BookRecord { receipts, second, taken_back });
 frozen_enum!(Why { 1 => ReceiptUsed {}, 2 => ReturnWithoutSale {}, 3 => AllowanceExceeded {} });
+frozen_enum!(BudgetRecord { 1 => Lent { points }, 2 => Returned { points }, 3 => Charged { points, read } });
 frozen_enum!(receipts::Change { 1 => Open { why, member, seq, at }, 2 => Close { number, at, author, note } });
 
 /// Days up to `through` are closed to a shard's records from `offset` on.

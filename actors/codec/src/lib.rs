@@ -15,6 +15,7 @@ mod layout;
 pub mod wire;
 
 use bytes::Bytes;
+use tessera_domain::budget::BudgetRecord;
 use tessera_domain::keys::Page;
 use tessera_domain::member::Member;
 use tessera_domain::receipts::{BookRecord, Change};
@@ -40,6 +41,8 @@ pub enum Type {
     BookRecord = 6,
     /// A change of the list of exceptions.
     ExceptionRecord = 7,
+    /// What the budget of a campaign records.
+    BudgetRecord = 8,
 }
 
 /// Frames a member's record.
@@ -145,6 +148,22 @@ pub fn encode_exception(entity: &[u8], seq: u64, change: &Change) -> Result<Byte
 /// As [`decode_record`].
 pub fn decode_exception(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<Change, Damage> {
     frame::decode(Type::ExceptionRecord, 1, entity, seq, bytes)
+}
+
+/// Frames what the budget of a campaign records.
+///
+/// # Errors
+/// `TooLong` when the body would be longer than a frame may be.
+pub fn encode_budget(entity: &[u8], seq: u64, record: &BudgetRecord) -> Result<Bytes, TooLong> {
+    frame::encode(Type::BudgetRecord, 1, entity, seq, record)
+}
+
+/// Reads it back.
+///
+/// # Errors
+/// As [`decode_record`].
+pub fn decode_budget(entity: &[u8], seq: u64, bytes: &[u8]) -> Result<BudgetRecord, Damage> {
+    frame::decode(Type::BudgetRecord, 1, entity, seq, bytes)
 }
 
 /// Frames a close of accounting days.

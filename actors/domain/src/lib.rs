@@ -23,6 +23,7 @@
 //! | [`simulate`] | a draft programme over what really happened |
 
 pub mod basket;
+pub mod budget;
 pub mod campaigns;
 pub mod command;
 pub mod compile;

@@ -309,52 +309,62 @@ pub struct HoldRules {
 
 /// Every version that has served, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Programmes(Vec<Arc<Programme>>);
+pub struct Programmes {
+    versions: Vec<Arc<Programme>>,
+    budgets: bool,
+}
 
 impl Programmes {
     /// Versions in the order of their numbers, from 1.
     #[must_use]
     pub fn new(versions: Vec<Arc<Programme>>) -> Self {
-        Self(versions)
+        let budgets = versions.iter().any(|version| version.campaigns.iter().any(|campaign| campaign.budget.is_some()));
+        Self { versions, budgets }
+    }
+
+    /// Whether a campaign of any version has a budget.
+    #[must_use]
+    pub fn has_budgets(&self) -> bool {
+        self.budgets
     }
 
     /// With one more version, in its place; one that is there already stays.
     #[must_use]
     pub fn with(&self, version: &Arc<Programme>) -> Self {
-        let mut all = self.0.clone();
+        let mut all = self.versions.clone();
         if let Err(place) = all.binary_search_by_key(&version.version, |known| known.version) {
             all.insert(place, version.clone());
         }
-        Self(all)
+        Self::new(all)
     }
 
     /// All of them, the oldest first.
     pub fn oldest_first(&self) -> impl Iterator<Item = &Arc<Programme>> {
-        self.0.iter()
+        self.versions.iter()
     }
 
     /// All of them, the newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Programme>> {
-        self.0.iter().rev()
+        self.versions.iter().rev()
     }
 
     /// The version that serves now.
     #[must_use]
     pub fn current(&self) -> Option<&Arc<Programme>> {
-        self.0.last()
+        self.versions.last()
     }
 
     /// The version in force at an instant: the last one saved by then. The first also serves all time before it.
     #[must_use]
     pub fn at(&self, instant: Millis) -> Option<&Arc<Programme>> {
-        self.0.iter().rev().find(|version| version.serves_from <= instant).or(self.0.first())
+        self.versions.iter().rev().find(|version| version.serves_from <= instant).or(self.versions.first())
     }
 
     /// A version by its number.
     #[must_use]
     pub fn version(&self, number: u32) -> Option<&Arc<Programme>> {
-        let place = self.0.binary_search_by_key(&number, |version| version.version).ok()?;
-        self.0.get(place)
+        let place = self.versions.binary_search_by_key(&number, |version| version.version).ok()?;
+        self.versions.get(place)
     }
 }
 

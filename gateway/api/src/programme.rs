@@ -1,7 +1,10 @@
 //! The programme over HTTP: saved, checked, rolled back, and its history.
 
 use serde::{Deserialize, Serialize};
+use tessera_domain::campaigns::Campaign;
 use tessera_domain::compile::Finding;
+use tessera_domain::programme::Programme;
+use tessera_domain::time::Moment;
 use tessera_domain::versions::{Origin, Version};
 use utoipa::ToSchema;
 
@@ -45,6 +48,56 @@ pub struct RollBack {
     #[serde(default)]
     #[schema(value_type = String, max_length = 200, example = "it gave too much")]
     pub note: Text,
+}
+
+/// Campaigns of the version that serves.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct Campaigns<'a> {
+    pub campaigns: Vec<CampaignShown<'a>>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct CampaignShown<'a> {
+    #[schema(example = "summer")]
+    pub id: &'a str,
+    /// Of its points.
+    #[schema(example = "points")]
+    pub wallet: &'a str,
+    /// In the store's time, where no zone is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Points that one member gets of it, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<i64>,
+    /// Points that all get of it, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<i64>,
+    /// Of the budget: points that sales got, as of a few seconds ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<i64>,
+}
+
+impl<'a> CampaignShown<'a> {
+    /// Renders one.
+    #[must_use]
+    pub fn of(programme: &'a Programme, campaign: &'a Campaign, given: Option<i64>) -> Self {
+        let moment = |moment: Option<Moment>| moment.map(|moment| match moment {
+            Moment::At(at) => instant(at),
+            Moment::Local(local) => local.to_string(),
+        });
+        Self {
+            id: &campaign.id,
+            wallet: &programme.wallet(campaign.wallet).id,
+            from: moment(campaign.from),
+            until: moment(campaign.until),
+            member: campaign.member,
+            budget: campaign.budget,
+            given,
+        }
+    }
 }
 
 /// A version of the programme.

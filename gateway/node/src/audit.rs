@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tessera_actors::names::member_of;
-use tessera_actors::{Board, Feed, Finance, Histories, Members, Receipts};
+use tessera_actors::{Board, Budgets, Feed, Finance, Histories, Members, Purse, Receipts};
 use tessera_client::Connection;
 use tessera_cluster::clock::system_now;
 use tessera_cluster::{Limits, Ownership};
@@ -120,13 +120,15 @@ async fn run(store: Arc<dyn Store>, shards: u16) -> Result<Report, String> {
 
     // A node of its own in this process answers for the state.
     let now = clock.now();
-    let members = Members::start(Arc::new(Board::new(versions)), clock, ownership.clone(), cells, Limits::default(), false).await?;
+    let (board, purse) = (Arc::new(Board::new(versions)), Arc::new(Purse::default()));
+    let budgets = Budgets::start(purse.clone(), board.clone(), Feed::new(store.clone(), shards), store.cells(), ownership.clone(), Limits::default()).await?;
+    let members = Members::start(board, clock, ownership.clone(), cells, Limits::default(), purse, false).await?;
     let receipts = Receipts::start(members.clone(), Feed::new(store.clone(), shards), store.cells(), ownership.clone(), Limits::default()).await?;
     let finance = Finance::start(members.clone(), Feed::new(store.clone(), shards), ownership, Limits::default()).await?;
     let (stop, stopping) = watch::channel(false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
-    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts, jobs: Default::default(), signer: None, ceiling: false, metrics: None, stop: stopping };
+    let surface = Surface { members: members.clone(), histories: histories.clone(), finance: finance.clone(), receipts, budgets, jobs: Default::default(), signer: None, ceiling: false, metrics: None, stop: stopping };
     let server = tokio::spawn(tessera_gateway::serve(listener, surface, ServerLimits::default()));
     let closing_by_api = compare(address, &ledgers, &ids, now, &mut problems).await?;
     let closing_by_finance = finance_closing(address, &ids, &mut problems).await?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::{HeaderValue, StatusCode, header};
 use tessera_actors::{Histories, Miss, Saving};
-use tessera_api::programme::{CheckProgramme, Checked, Found, ProgrammeShown, RollBack, SaveProgramme, VersionShown, Versions};
+use tessera_api::programme::{CampaignShown, Campaigns, CheckProgramme, Checked, Found, ProgrammeShown, RollBack, SaveProgramme, VersionShown, Versions};
 use tessera_api::programme_file;
 use tessera_api::read;
 use tessera_cluster::Failure;
@@ -24,6 +24,23 @@ use crate::problem::{Answer, json};
 pub(crate) async fn current(call: &Call) -> Result<Answer, Stop> {
     let history = call.histories().history(call.deadline).await.map_err(Miss::Failure)?;
     show(call, history.current().ok_or_else(no_programme)?).await
+}
+
+/// The campaigns of the version that serves: their windows, caps and budgets, and how much of a budget has been given.
+#[utoipa::path(get, path = "/v1/campaigns", tag = "programme", operation_id = "campaigns",
+    responses((status = 200, description = "The campaigns", body = Campaigns)))]
+pub(crate) async fn campaigns(call: &Call) -> Result<Answer, Stop> {
+    let programmes = call.programmes();
+    let programme = programmes.current().ok_or_else(no_programme)?;
+    let mut campaigns = Vec::with_capacity(programme.campaigns.len());
+    for campaign in &programme.campaigns {
+        let given = match campaign.budget {
+            Some(_) => Some(call.surface.budgets.stands(campaign.key, call.deadline).await.map_err(Miss::Failure)?.charged),
+            None => None,
+        };
+        campaigns.push(CampaignShown::of(programme, campaign, given));
+    }
+    Ok(json(StatusCode::OK, &Campaigns { campaigns }))
 }
 
 /// All versions, newest first: who saved each, when and why.
