@@ -154,6 +154,7 @@ class Sale:
     def earn(self, number, left, room):
         """{(line or None, kind, rule): points} of a wallet, in the order in which they were added (rule 6)."""
         wallet, mine = self.programme["wallet"][number], lambda kind: [one for one in self.programme.get(kind, []) if (one.get("wallet") or self.programme["wallet"][0]["id"]) == self.programme["wallet"][number]["id"]]
+        mine = lambda kind, all=mine: [rule for rule in all(kind) if not rule.get("campaign") or self.runs(rule["campaign"])]
         earning = self.earning(wallet, left)
         self.now, self.left = earning, left
         bases = sorted((rule for rule in mine("earn") if self.holds(rule.get("when", {}), earning)), key=lambda rule: (-rule.get("priority", 0), rule["id"]))
@@ -183,18 +184,29 @@ class Sale:
             on = [(id, units) for id, base, units in earning if self.paid[id] < 1 and base > 0 and self.on_line(rule.get("when", {}), id)]
             for id, units in on if rule.get("per_unit") else on[:1]:
                 awards[(id if rule.get("per_unit") else None, "bonus", rule["id"])] = rule["points"] * (units if rule.get("per_unit") else 1)
-        return self.capped({key: points for key, points in awards.items() if points}, [wallet.get("caps", {}).get("purchase"), room])
+        caps = []
+        for campaign in sorted(self.programme.get("campaign", []), key=lambda one: one["id"]):  # each on its own share, before the others
+            of = {(said, rule["id"]) for said, kind in (("base", "earn"), ("multiplier", "multiplier"), ("bonus", "bonus")) for rule in mine(kind) if rule.get("campaign") == campaign["id"]}
+            caps.append(("campaign_cap", campaign["id"], campaign.get("member"), of))
+        caps += [("cap", 0, wallet.get("caps", {}).get("purchase"), None), ("cap", 1, room, None)]
+        return self.capped({key: points for key, points in awards.items() if points}, caps)
+
+    def runs(self, id):
+        campaign, local = next(one for one in self.programme["campaign"] if one["id"] == id), self.local()
+        begun = "from" not in campaign or datetime.datetime.fromisoformat(campaign["from"]) <= local
+        return begun and ("until" not in campaign or local < datetime.datetime.fromisoformat(campaign["until"]))
 
     def capped(self, awards, caps):
         """Cuts what was added last first: bonuses, multipliers, base, each from the last line; the whole basket counts as the last."""
         layer, place = {"bonus": 0, "multiplier": 1, "base": 2}, {id: n for n, id in enumerate(self.lines)} | {None: math.inf}
         order, left, cuts = list(awards), dict(awards), {}
         order.sort(key=lambda key: (layer[key[1]], -place[key[0]], -list(awards).index(key)))
-        for number, cap in enumerate(caps):
-            excess = sum(left.values()) - cap if cap is not None else 0
-            for key in order:
+        for kind, name, cap, of in caps:
+            its = [key for key in order if of is None or key[1:] in of]
+            excess = sum(left[key] for key in its) - cap if cap is not None else 0
+            for key in its:
                 cut = max(min(excess, left[key]), 0)
                 left[key], excess = left[key] - cut, excess - cut
                 if cut:
-                    cuts[(key[0], "cap", number)] = cuts.get((key[0], "cap", number), 0) - cut
+                    cuts[(key[0], kind, name)] = cuts.get((key[0], kind, name), 0) - cut
         return awards | cuts

@@ -88,7 +88,17 @@ def programme(rng, at):
         "multiplier": [rule | ({"group": rng.choice("gh")} if rng.random() < 0.4 else {}) for rule in rules("m", 6, priority=lambda: rng.randint(0, 2), factor=lambda: f"{rng.randint(1, 4)}.{rng.choice(['0', '5', '333333', '25'])}")],
         "bonus": rules("b", 4, points=lambda: rng.randint(1, 60), per_unit=lambda: rng.random() < 0.5),
     }
-    return made
+    campaigns = [{"id": f"{wallet}-{n}", "wallet": wallet, "member": rng.randint(1, 200)} for wallet in ("points", "stars") for n in range(2)]
+    for campaign in campaigns:
+        if rng.random() < 0.2:
+            campaign[rng.choice(["from", "until"])] = (at + datetime.timedelta(seconds=rng.randint(-300, 300))).isoformat()
+        if rng.random() < 0.3:
+            del campaign["member"]
+    for rule in made["earn"][1:] + made["multiplier"] + made["bonus"]:
+        if (own := [campaign["id"] for campaign in campaigns if campaign["wallet"] == (rule["wallet"] or "points")]) and rng.random() < 0.4:
+            rule["campaign"] = rng.choice(own)
+    used = {rule.get("campaign") for kind in ("earn", "multiplier", "bonus") for rule in made[kind]}
+    return made | {"campaign": [campaign for campaign in campaigns if campaign["id"] in used]}
 
 
 def basket(rng, at, card):
