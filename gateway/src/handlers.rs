@@ -11,6 +11,7 @@ pub(crate) mod purchases;
 pub(crate) mod reports;
 pub(crate) mod spending;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A request, once its body has been read.
 pub(crate) struct Call {
-    pub(crate) surface: Surface,
+    pub(crate) surface: Arc<Surface>,
     pub(crate) headers: HeaderMap,
     pub(crate) query: String,
     pub(crate) body: Bytes,
@@ -160,7 +161,7 @@ impl Call {
         Ok(read::wallet(self.programmes().current().ok_or_else(no_programme)?, id, field)?)
     }
 
-    pub(crate) fn programmes(&self) -> std::sync::Arc<Programmes> {
+    pub(crate) fn programmes(&self) -> Arc<Programmes> {
         self.members().board().programmes()
     }
 

@@ -1,5 +1,7 @@
 //! Which path and method does what. After a path matches nothing is rejected: every answer is ours.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use warp::Filter;
@@ -13,6 +15,7 @@ use crate::{docs, stream};
 
 /// The one filter: warp hands over method, path, query, headers and the body that the server has bounded.
 pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
+    let surface = Arc::new(surface);
     let surface = warp::any().map(move || surface.clone());
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
@@ -21,7 +24,7 @@ pub(crate) fn routes(surface: Surface) -> BoxedFilter<(Answer,)> {
         .and(warp::header::headers_cloned())
         .and(warp::body::bytes())
         .and(surface)
-        .then(|method: Method, path: FullPath, query: String, headers: HeaderMap, body: Bytes, surface: Surface| async move {
+        .then(|method: Method, path: FullPath, query: String, headers: HeaderMap, body: Bytes, surface: Arc<Surface>| async move {
             let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
             let call = Call { surface, headers, query, body, request_id, deadline: handlers::deadline() };
             route(&method, path.as_str(), &call).await

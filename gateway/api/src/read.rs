@@ -38,7 +38,10 @@ fn key(value: &Text, field: impl Fn() -> String) -> Result<Text, Rejection> {
 /// # Errors
 /// `invalid` when it is not.
 pub fn text(value: &Text, max: usize, field: impl Fn() -> String) -> Result<Text, Rejection> {
-    if value.chars().count() > max || value.chars().any(char::is_control) {
+    // Nearly all are plain ASCII, where a byte is a character.
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let good = if plain { value.len() <= max } else { value.chars().count() <= max && !value.chars().any(char::is_control) };
+    if !good {
         return Err(invalid(field(), &format!("at most {max} characters, none of them a control character")));
     }
     Ok(value.clone())
