@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use tessera_cluster::{Failure, Limits, Ownership, Region, Reply};
 use tessera_codec::{Damage, TooLong};
 use tessera_domain::budget::{Budget, BudgetRecord, Told};
 use tessera_domain::campaigns::{self, CampaignKey};
-use tessera_domain::record::Event;
+use tessera_domain::programme::Programmes;
+use tessera_domain::record::{Body, Event, Record};
 use tessera_storage::{Cells, Offset, Seq};
 use tokio::sync::Notify;
 
@@ -23,8 +25,12 @@ use crate::feed::Feed;
 use crate::names::budget_key;
 use crate::plain::{Entity, Nothing, Plain};
 
-/// How often the feed is read on for what sales took.
+/// How often somebody who looks makes the feed be read on for what sales took.
 const EVERY: Duration = Duration::from_secs(2);
+/// How often it is read on by itself: each reading may be a record.
+const SELDOM: Duration = Duration::from_secs(60);
+/// After so many failures what was lost stays lost until the next start, so that sales go on.
+const FAILURES: u32 = 5;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A node borrows a budget in so many parts.
@@ -80,6 +86,10 @@ struct Pot {
     wanted: i64,
     /// No more can be borrowed, by that budget.
     dry: Option<i64>,
+    /// Decisions that have taken and not come to their end: what they leave is free again.
+    open: u32,
+    /// Of a larger budget: to be returned.
+    returning: i64,
 }
 
 impl Purse {
@@ -97,10 +107,15 @@ impl Purse {
     fn part(&self, campaign: CampaignKey, budget: i64, wanted: i64, takes: bool) -> Option<i64> {
         let mut pots = self.lock();
         let pot = pots.entry(campaign).or_default();
+        if budget < pot.budget {
+            // It was lowered: what was borrowed of the larger one goes back first.
+            (pot.returning, pot.left, pot.dry) = (pot.returning + pot.left, 0, None);
+        }
         pot.budget = budget;
         let dry = pot.dry == Some(budget);
-        let enough = pot.left >= wanted || dry;
-        if !enough || (!dry && pot.left - wanted < slice(budget) / 2) {
+        // At the end of a budget others may still leave something of what they have taken.
+        let enough = pot.left >= wanted || (dry && pot.open == 0);
+        if !enough || pot.returning > 0 || (!dry && pot.left - wanted < slice(budget) / 2) {
             pot.wanted = pot.wanted.max(wanted);
             self.asked.notify_one();
         }
@@ -110,8 +125,20 @@ impl Purse {
         let part = wanted.min(pot.left);
         if takes {
             pot.left -= part;
+            pot.open += 1;
         }
         Some(part)
+    }
+
+    /// What a record got of budgets, which was not written after all.
+    pub fn undo(&self, record: &Record, programmes: &Programmes) {
+        let (Body::Purchased(sale), true) = (&record.body, programmes.has_budgets()) else { return };
+        let Some(version) = programmes.version(sale.programme) else { return };
+        for (room, got) in sale.campaigns.iter().filter(|(room, got)| room.budget.is_some() && *got > 0) {
+            if let Some(campaign) = version.campaigns.get(usize::from(room.campaign)) {
+                campaigns::Budgets::give_back(self, campaign.key, *got);
+            }
+        }
     }
 }
 
@@ -122,6 +149,11 @@ fn slice(budget: i64) -> i64 {
 impl campaigns::Budgets for Purse {
     fn take(&self, campaign: CampaignKey, budget: i64, wanted: i64) -> Option<i64> {
         self.part(campaign, budget, wanted, true)
+    }
+    fn taken(&self, campaign: CampaignKey, unused: i64) {
+        let mut pots = self.lock();
+        let pot = pots.entry(campaign).or_default();
+        (pot.left, pot.open) = (pot.left + unused, pot.open.saturating_sub(1));
     }
     fn give_back(&self, campaign: CampaignKey, points: i64) {
         self.lock().entry(campaign).or_default().left += points;
@@ -136,6 +168,7 @@ impl campaigns::Budgets for Look<'_> {
     fn take(&self, campaign: CampaignKey, budget: i64, wanted: i64) -> Option<i64> {
         self.0.part(campaign, budget, wanted, false)
     }
+    fn taken(&self, _campaign: CampaignKey, _unused: i64) {}
     fn give_back(&self, _campaign: CampaignKey, _points: i64) {}
 }
 
@@ -149,6 +182,8 @@ pub struct Budgets {
     region: Region<Entity<Books>>,
     /// Of each shard when this process began: what comes after is of its own slices.
     begun: Arc<[Offset]>,
+    /// Somebody has looked since the feed was read.
+    looked: Arc<AtomicBool>,
 }
 
 impl Budgets {
@@ -159,7 +194,7 @@ impl Budgets {
     pub async fn start(purse: Arc<Purse>, board: Arc<Board>, feed: Feed, cells: Arc<dyn Cells>, ownership: Ownership, limits: Limits) -> Result<Self, String> {
         let region = Region::start(Arc::new(Entity(PhantomData)), ownership, limits).await?;
         let begun = (0..feed.shards()).map(|shard| feed.head(shard)).collect();
-        Ok(Self { purse, board, feed, cells, region, begun })
+        Ok(Self { purse, board, feed, cells, region, begun, looked: Arc::default() })
     }
 
     /// What is lent of a budget, and what sales took of it as far as the feed was read.
@@ -167,16 +202,25 @@ impl Budgets {
     /// # Errors
     /// A failure.
     pub async fn stands(&self, campaign: CampaignKey, deadline: Instant) -> Result<Budget, Failure> {
+        self.looked.store(true, Ordering::Relaxed);
+        self.budget(campaign, deadline).await
+    }
+
+    async fn budget(&self, campaign: CampaignKey, deadline: Instant) -> Result<Budget, Failure> {
         self.region.query(budget_key(campaign), (), deadline).await
     }
 
     /// Runs until it is aborted.
     pub async fn run(self) {
-        let mut settled = false;
+        let (mut settled, mut failures, mut read) = (false, 0, Instant::now());
         loop {
-            if let Err(error) = self.turn(&mut settled).await {
+            if let Err(error) = self.turn(&mut settled, &mut read).await {
                 metrics::counter!("tessera_budgets_failures_total").increment(1);
                 tracing::error!(%error, "budgets of campaigns cannot be looked after; tried again");
+                failures += 1;
+                if failures == FAILURES {
+                    settled = true;
+                }
                 tokio::time::sleep(EVERY / 10).await;
             }
             tokio::select! {
@@ -186,18 +230,24 @@ impl Budgets {
         }
     }
 
-    async fn turn(&self, settled: &mut bool) -> Result<(), String> {
+    async fn turn(&self, settled: &mut bool, read: &mut Instant) -> Result<(), String> {
         let campaigns = self.campaigns();
         if campaigns.is_empty() {
             return Ok(());
         }
         self.borrow(*settled).await?;
         if *settled {
-            return self.read(None).await;
+            let due = if self.looked.load(Ordering::Relaxed) { EVERY } else { SELDOM };
+            if read.elapsed() >= due {
+                *read = Instant::now();
+                self.looked.store(false, Ordering::Relaxed);
+                self.read(None, true).await?;
+            }
+            return Ok(());
         }
-        self.read(Some(&self.begun)).await?;
+        self.read(Some(&self.begun), false).await?;
         for campaign in campaigns {
-            let budget = self.stands(campaign, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
+            let budget = self.budget(campaign, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
             let borrowed = self.purse.lock().get(&campaign).map_or(0, |pot| pot.borrowed);
             let lost = budget.lent - borrowed - budget.charged;
             if lost > 0 {
@@ -230,6 +280,12 @@ impl Budgets {
     async fn borrow(&self, settled: bool) -> Result<(), String> {
         let wanted: Vec<(CampaignKey, Pot)> = self.purse.lock().iter().filter(|(_, pot)| pot.wanted > 0).map(|(campaign, pot)| (*campaign, *pot)).collect();
         for (campaign, pot) in wanted {
+            if pot.returning > 0 {
+                self.tell(campaign, Told::Return { points: pot.returning }).await?;
+                let mut pots = self.purse.lock();
+                let now = pots.entry(campaign).or_default();
+                (now.returning, now.borrowed) = (now.returning - pot.returning, now.borrowed - pot.returning);
+            }
             let most = pot.wanted.max(slice(pot.budget));
             let lent = match self.tell(campaign, Told::Lend { budget: pot.budget, wanted: most }).await?.as_deref() {
                 Some(BudgetRecord::Lent { points }) => *points,
@@ -251,8 +307,10 @@ impl Budgets {
     }
 
     /// Reads the feed on for what sales took, up to where each shard began or now ends.
-    async fn read(&self, until: Option<&[Offset]>) -> Result<(), String> {
+    async fn read(&self, until: Option<&[Offset]>, settled: bool) -> Result<(), String> {
         loop {
+            // A long reading keeps nobody waiting who could be served.
+            self.borrow(settled).await?;
             let mut sales: BTreeMap<CampaignKey, Vec<(u16, u64, i64)>> = BTreeMap::new();
             let (mut read, mut moved, mut more) = (Vec::new(), Vec::new(), false);
             for shard in 0..self.feed.shards() {
@@ -267,7 +325,7 @@ impl Budgets {
                 let next = next.min(end);
                 for one in fed.iter().filter(|one| one.offset < next) {
                     for event in &one.record.events {
-                        if let Event::CampaignUsed { campaign, points: points @ 1.. } = event {
+                        if let Event::CampaignUsed { campaign, points, charged: true } = event {
                             sales.entry(*campaign).or_default().push((shard, one.offset, *points));
                         }
                     }
@@ -290,7 +348,7 @@ impl Budgets {
 
     /// Gives back what is left, and lets the entities sleep.
     pub async fn drain(&self) {
-        let left: Vec<(CampaignKey, i64)> = self.purse.lock().iter_mut().map(|(campaign, pot)| (*campaign, std::mem::take(&mut pot.left))).collect();
+        let left: Vec<(CampaignKey, i64)> = self.purse.lock().iter_mut().map(|(campaign, pot)| (*campaign, std::mem::take(&mut pot.left) + std::mem::take(&mut pot.returning))).collect();
         for (campaign, points) in left.into_iter().filter(|(_, points)| *points > 0) {
             if let Err(error) = self.tell(campaign, Told::Return { points }).await {
                 tracing::warn!(%error, "what is left of a budget is found again by the next start");

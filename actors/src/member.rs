@@ -183,7 +183,7 @@ impl Behaviour for MemberBehaviour {
     }
 
     fn encode(&self, entity: &EntityKey, seq: Seq, record: &Record) -> Result<Bytes, Rejection> {
-        encode(entity, seq, record)
+        encode(entity, seq, record).inspect_err(|_| self.purse.undo(record, &self.board.programmes()))
     }
 
     fn decode(&self, entity: &EntityKey, seq: Seq, frame: &[u8]) -> Result<Record, String> {

@@ -204,15 +204,23 @@ impl Members {
     ///
     /// # Errors
     /// The rejection that it would meet.
-    pub fn quote_new(&self, who: &Who, command: &Command) -> Result<Record, Miss> {
+    pub async fn quote_new(&self, who: &Who, command: &Command, deadline: Instant) -> Result<Record, Miss> {
         let Who::Alias(kind, value) = who else { return Err(unknown_member()) };
-        let programmes = self.board.programmes();
-        let look = Look(&self.purse);
-        let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
-        let record = decide::try_new(vec![alias(kind, value)], command, &context).map_err(Miss::No)?;
-        // Nor may it be enrolled by a record that is then too large.
-        member::encode(&member_key(MemberId(0)), 2, &record).map_err(Miss::No)?;
-        Ok(record)
+        loop {
+            let programmes = self.board.programmes();
+            let look = Look(&self.purse);
+            let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
+            match decide::try_new(vec![alias(kind, value)], command, &context) {
+                Err(no) if no.code == Code::BudgetPending && Instant::now() < deadline => self.purse.wait().await,
+                Err(no) if no.code == Code::BudgetPending => return Err(unknown_budget(&no)),
+                Err(no) => return Err(Miss::No(no)),
+                Ok(record) => {
+                    // Nor may it be enrolled by a record that is then too large.
+                    member::encode(&member_key(MemberId(0)), 2, &record).map_err(Miss::No)?;
+                    return Ok(record);
+                }
+            }
+        }
     }
 
     /// Enrols the member of an unknown alias, unless its first `command` would be refused: bad input changes nothing.
@@ -222,7 +230,7 @@ impl Members {
     pub async fn enrol_for(&self, member: MemberId, who: &Who, command: &Command, deadline: Instant) -> Result<(), Miss> {
         let Who::Alias(kind, value) = who else { return Ok(()) };
         if self.view(member, deadline).await.is_err() {
-            self.quote_new(who, command)?;
+            self.quote_new(who, command, deadline).await?;
         }
         self.enrol(member, 0, &[(kind.clone(), value.clone())], deadline).await.map(drop)
     }
@@ -255,14 +263,15 @@ impl Members {
         loop {
             return match self.region.ask(member_key(member), command, deadline).await {
                 Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
-                Reply::Refused(no) => match again.clone().filter(|_| no.code == Code::BudgetPending && Instant::now() < deadline) {
+                Reply::Refused(no) if no.code == Code::BudgetPending => match again.clone().filter(|_| Instant::now() < deadline) {
                     Some(same) => {
                         self.purse.wait().await;
                         command = same;
                         continue;
                     }
-                    None => Err(Miss::No(no)),
+                    None => Err(unknown_budget(&no)),
                 },
+                Reply::Refused(no) => Err(Miss::No(no)),
                 Reply::Failed(failure) => Err(Miss::Failure(failure)),
             };
         }
@@ -277,6 +286,7 @@ impl Members {
         loop {
             match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
                 Answer::Quote(Err(no)) if no.code == Code::BudgetPending && Instant::now() < deadline => self.purse.wait().await,
+                Answer::Quote(Err(no)) if no.code == Code::BudgetPending => return Err(unknown_budget(&no)),
                 Answer::Quote(record) => return record.map_err(Miss::No),
                 _ => return Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
             }
@@ -399,6 +409,11 @@ impl Members {
             Err(failure) => Err(Miss::Failure(failure)),
         }
     }
+}
+
+/// The sale can be sent again in a moment: nothing is wrong with it.
+fn unknown_budget(no: &Rejection) -> Miss {
+    Miss::Failure(Failure::Unavailable(no.detail.to_string()))
 }
 
 fn unknown_alias() -> Miss {

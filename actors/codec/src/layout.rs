@@ -163,7 +163,7 @@ frozen_enum!(Event {
     14 => TierNoticed { period, to, at },
     15 => ReturnLapsed { seq },
     16 => AllowanceUsed { allowance, counter, points },
-    17 => CampaignUsed { campaign, points },
+    17 => CampaignUsed { campaign, points, charged },
 });
 frozen_enum!(Movement {
     1 => Issued { lot, points, unlock, activated_at, expires_at },
@@ -213,7 +213,7 @@ frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired, lapsed, given, gift });
 frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
-frozen_struct!(Loan { lot, lender, theirs, activated_at, expires_at, at });
+frozen_struct!(Loan { lot, lender, theirs, activated_at, expires_at, left, at });
 frozen_struct!(Pooled { of, members, gathering, homing, loans });
 frozen_struct!(Allowance { seq, wallet, left, not_after, counters });
 frozen_struct!(Grant { goal, level, since, until, ended });

@@ -166,7 +166,7 @@ fn events() -> Vec<Event> {
         Event::ReturnLapsed { seq: 77 },
         Event::AllowanceUsed { allowance: 7, counter: 2, points: 20 },
         Event::TierNoticed { period: Day(20_819), to: 0, at: AT },
-        Event::CampaignUsed { campaign: CampaignKey(5), points: 3 },
+        Event::CampaignUsed { campaign: CampaignKey(5), points: 3, charged: true },
         Event::TierGranted { goal: GoalKey(6), level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGranted { goal: GoalKey(7), level: 1, since: AT, until: AT + 1_000_000 },
         Event::TierGrantEnded { goal: GoalKey(6), level: 1, since: AT, at: AT + 10 },

@@ -71,7 +71,9 @@ pub trait Budgets: std::fmt::Debug + Sync {
     /// Takes up to `wanted` points of what is left of a campaign's budget. `None`: what is left is not known here yet; the sale is to be
     /// decided again in a moment.
     fn take(&self, campaign: CampaignKey, budget: i64, wanted: i64) -> Option<i64>;
-    /// What outer caps have left of that is free again.
+    /// A decision that took has come to its end; what outer caps have left of that is free again. After each [`Self::take`] once.
+    fn taken(&self, campaign: CampaignKey, unused: i64);
+    /// The decision was refused after all.
     fn give_back(&self, campaign: CampaignKey, points: i64);
 }
 
@@ -83,12 +85,20 @@ impl Budgets for Endless {
     fn take(&self, _campaign: CampaignKey, _budget: i64, wanted: i64) -> Option<i64> {
         Some(wanted)
     }
+    fn taken(&self, _campaign: CampaignKey, _unused: i64) {}
     fn give_back(&self, _campaign: CampaignKey, _points: i64) {}
 }
 
 /// Budgets kept here alone: of a simulation.
 #[derive(Debug, Default)]
 pub struct Pots(Mutex<BTreeMap<CampaignKey, i64>>);
+
+impl Pots {
+    /// What was given before.
+    pub fn charge(&self, campaign: CampaignKey, points: i64) {
+        self.give_back(campaign, -points);
+    }
+}
 
 impl Budgets for Pots {
     fn take(&self, campaign: CampaignKey, budget: i64, wanted: i64) -> Option<i64> {
@@ -97,6 +107,9 @@ impl Budgets for Pots {
         let part = wanted.min(budget - *taken).max(0);
         *taken += part;
         Some(part)
+    }
+    fn taken(&self, campaign: CampaignKey, unused: i64) {
+        self.give_back(campaign, unused);
     }
     fn give_back(&self, campaign: CampaignKey, points: i64) {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);

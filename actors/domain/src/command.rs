@@ -50,7 +50,7 @@ pub enum Ask {
     /// Founds a pool; the member names itself.
     FoundPool { founder: MemberId },
     JoinPool { pool: PoolId },
-    LeavePool,
+    LeavePool { pool: PoolId },
     /// Of the founder: who is in the pool.
     ChangePool { pool: PoolId, member: MemberId, joined: bool },
     /// Lends points to a hold of another member of the pool.

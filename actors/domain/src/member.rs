@@ -187,7 +187,7 @@ impl Member {
                 Event::Points(wallet, Movement::Issued { unlock, expires_at, .. }) => expires_at.saturating_sub(notice(wallet)).min(unlock.map_or(crate::time::NEVER, crate::wallet::due)),
                 Event::Points(wallet, Movement::Reinstated { expires_at, .. }) => expires_at.saturating_sub(notice(wallet)),
                 // What may be due sooner than anything before.
-                Event::Points(_, Movement::Released { .. } | Movement::Activated { .. } | Movement::Rescheduled { .. } | Movement::Unexpired { .. }) => record.at,
+                Event::Points(_, Movement::Released { .. } | Movement::Activated { .. } | Movement::Rescheduled { .. } | Movement::Unexpired { .. } | Movement::SentHome { .. }) => record.at,
                 // A tier that can be lost, or that ends by itself.
                 Event::TierChanged { .. } | Event::TierGranted { .. } | Event::Metric { amount: i64::MIN..0, .. } => record.at,
                 _ => crate::time::NEVER,
@@ -346,7 +346,7 @@ impl Member {
                     Some((_, _, used)) => *used += points,
                     None => self.room.push((*wallet, *period, *points)),
                 },
-                Event::CampaignUsed { campaign, points } => self.campaigns.add(*campaign, *points, record.at),
+                Event::CampaignUsed { campaign, points, .. } => self.campaigns.add(*campaign, *points, record.at),
                 Event::AllowanceUsed { .. } => self.allowances.iter_mut().for_each(|known| known.apply(event)),
                 Event::ReturnLapsed { seq } => self.waits_no_more(short(*seq)),
                 _ => {}

@@ -41,6 +41,8 @@ pub struct Loan {
     pub theirs: LotId,
     pub activated_at: Millis,
     pub expires_at: Millis,
+    /// Points of it that have not gone home: in a hold, or spent.
+    pub left: i64,
     /// When it came.
     pub at: Millis,
 }
@@ -66,16 +68,27 @@ impl Pooled {
             Body::HoldPlaced { pool: Some(pool), .. } if !pool.parts.is_empty() => self.gathering.push((seq, record.at)),
             Body::Gathered { hold, loans, .. } => {
                 self.gathering.retain(|(open, _)| u64::from(*open) != *hold);
-                let came = record.events.iter().filter_map(|event| if let Event::Points(_, Movement::Lent { lot, activated_at, expires_at, .. }) = event { Some((*lot, *activated_at, *expires_at)) } else { None });
+                let came = record.events.iter().filter_map(|event| if let Event::Points(_, Movement::Lent { lot, points, activated_at, expires_at }) = event { Some((*lot, *points, *activated_at, *expires_at)) } else { None });
                 let named = loans.iter().flat_map(|(lender, lots)| lots.iter().map(move |theirs| (*lender, *theirs)));
-                self.loans.extend(named.zip(came).map(|((lender, theirs), (lot, activated_at, expires_at))| Loan { lot, lender, theirs, activated_at, expires_at, at: record.at }));
+                self.loans.extend(named.zip(came).map(|((lender, theirs), (lot, left, activated_at, expires_at))| Loan { lot, lender, theirs, activated_at, expires_at, left, at: record.at }));
                 self.loans.retain(|loan| record.at - loan.at < KEEP);
             }
-            Body::Homed { seq } => self.homing.retain(|(open, _)| u64::from(*open) != *seq),
+            Body::Homed { seq } => {
+                self.homing.retain(|(open, _)| u64::from(*open) != *seq);
+                if self.homing.is_empty() {
+                    // What is home, all of it, cannot come back to be sent again.
+                    self.loans.retain(|loan| loan.left > 0);
+                }
+            }
             _ => {}
         }
         if crate::decide::sends_home(record) {
             self.homing.push((seq, record.at));
+        }
+        for event in &record.events {
+            if let Event::Points(_, Movement::SentHome { lot, points }) = event {
+                self.loans.iter_mut().filter(|loan| loan.lot == *lot).for_each(|loan| loan.left -= points);
+            }
         }
     }
 
@@ -103,20 +116,28 @@ impl Pooled {
 }
 
 /// Which part of so many points each member gives, in rule 11's order over all their lots; the first is the spender, whose lots go first
-/// where all else is equal. `None`: together they have too few.
-#[must_use]
-pub fn parts(wallets: &[(MemberId, &Wallet)], points: i64) -> Option<Vec<(MemberId, i64)>> {
+/// where all else is equal.
+///
+/// # Errors
+/// How many they can give together: what they have, or what the others can lend at once.
+pub fn parts(wallets: &[(MemberId, &Wallet)], points: i64) -> Result<Vec<(MemberId, i64)>, i64> {
     let of = |(place, (_, wallet)): (usize, &(MemberId, &Wallet))| wallet.live.iter().map(|lot| (lot.order(), place, lot.free())).collect::<Vec<_>>();
     let mut lots: Vec<_> = wallets.iter().enumerate().flat_map(of).collect();
     lots.sort_by_key(|((expires_at, activated_at, id), place, _)| (*expires_at, *activated_at, *place, *id));
-    let mut given = vec![0; wallets.len()];
+    let mut given = vec![(0_i64, 0_usize); wallets.len()];
     let mut left = points;
     for (_, place, free) in lots {
+        let (sum, count) = &mut given[place];
+        if left == 0 || (place > 0 && *count == LOTS) {
+            break;
+        }
         let part = left.min(free);
-        given[place] += part;
-        left -= part;
+        (*sum, *count, left) = (*sum + part, *count + 1, left - part);
     }
-    (left == 0).then(|| wallets.iter().zip(given).map(|((member, _), points)| (*member, points)).collect())
+    if left > 0 {
+        return Err(points - left);
+    }
+    Ok(wallets.iter().zip(given).map(|((member, _), (points, _))| (*member, points)).collect())
 }
 
 /// The lots that a member lends from, in the order of spending; `None`: they are more than can be lent at once, or hold too little.

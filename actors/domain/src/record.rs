@@ -301,8 +301,8 @@ pub enum Event {
     Points(u8, Movement),
     /// Room of the member's cap used in a period; negative: freed by a return.
     RoomUsed { wallet: u8, period: Day, points: i64 },
-    /// Points got of a campaign; negative: goods came back.
-    CampaignUsed { campaign: CampaignKey, points: i64 },
+    /// Points got of a campaign; negative: goods came back. `charged`: to its budget.
+    CampaignUsed { campaign: CampaignKey, points: i64, charged: bool },
     /// The tier's metric of a period.
     Metric { period: Day, amount: i64 },
     /// Sales with something kept, on one store day.

@@ -14,7 +14,7 @@ use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
 use crate::member::Member;
 use crate::programme::{Programme, Programmes};
-use crate::record::{Body, Figures, Offline, Record};
+use crate::record::{Body, Event, Figures, Offline, Record};
 use crate::time::Millis;
 
 /// What is simulated: the versions before the period, then the draft.
@@ -92,6 +92,11 @@ impl Simulation {
         mirror.real.extend(record.after.iter().copied());
         mirror.real_tier = record.tier;
         if record.at < self.from {
+            for event in &record.events {
+                if let Event::CampaignUsed { campaign, points, charged: true } = event {
+                    self.budgets.charge(*campaign, *points);
+                }
+            }
             mirror.keep(seq, record);
             return;
         }

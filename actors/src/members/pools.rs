@@ -15,7 +15,7 @@ use crate::member::{Answer, Query};
 use crate::names::{header_hash, member_key};
 
 /// How often a hold is tried again when others were faster at the points.
-const TRIES: usize = 3;
+const TRIES: u32 = 8;
 
 impl Members {
     async fn pooled(&self, member: MemberId, deadline: Instant) -> Result<Pooled, Miss> {
@@ -31,13 +31,8 @@ impl Members {
     /// # Errors
     /// `unknown_pool`, or a failure.
     pub async fn pool(&self, pool: PoolId, deadline: Instant) -> Result<Vec<MemberId>, Miss> {
-        let unknown = || Miss::No(Rejection::new(Code::UnknownPool, "", "there is no such pool any more; found another"));
-        let founder = self.pooled(pool.founder, deadline).await.map_err(|miss| if matches!(miss, Miss::No(_)) { unknown() } else { miss })?;
-        if founder.of != Some(pool) {
-            return Err(unknown());
-        }
         let mut members = vec![pool.founder];
-        for member in founder.members {
+        for member in self.listed(pool, deadline).await? {
             if self.pooled(member, deadline).await?.of == Some(pool) {
                 members.push(member);
             }
@@ -45,35 +40,72 @@ impl Members {
         Ok(members)
     }
 
+    /// Those whom the founder knows.
+    async fn listed(&self, pool: PoolId, deadline: Instant) -> Result<Vec<MemberId>, Miss> {
+        let unknown = || Miss::No(Rejection::new(Code::UnknownPool, "", "there is no such pool any more; found another"));
+        let founder = self.pooled(pool.founder, deadline).await.map_err(|miss| if matches!(miss, Miss::No(_)) { unknown() } else { miss })?;
+        if founder.of == Some(pool) { Ok(founder.members) } else { Err(unknown()) }
+    }
+
+    /// Sends a command that needs a member in no pool; one that it is in, and that is no more or never let it in, is left first.
+    async fn unless_pooled(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
+        let no = match self.command(member, command.clone(), deadline).await {
+            Err(Miss::No(no)) if no.code == Code::InPool => no,
+            other => return other,
+        };
+        let Some(of) = self.pooled(member, deadline).await?.of else { return Err(Miss::No(no)) };
+        let lives = match self.listed(of, deadline).await {
+            Ok(members) => of.founder == member || members.contains(&member),
+            Err(Miss::No(_)) => false,
+            Err(miss) => return Err(miss),
+        };
+        if lives {
+            return Err(Miss::No(no));
+        }
+        self.leave(of, member, deadline).await?;
+        self.command(member, command, deadline).await
+    }
+
+    /// The member says that it is in a pool no more; nothing if it is not.
+    async fn leave(&self, pool: PoolId, member: MemberId, deadline: Instant) -> Result<(), Miss> {
+        match self.command(member, Command { header: 0, ask: Ask::LeavePool { pool } }, deadline).await {
+            Ok(_) => Ok(()),
+            Err(Miss::No(no)) if no.code == Code::NotInPool => Ok(()),
+            Err(miss) => Err(miss),
+        }
+    }
+
+    /// Founds a pool.
+    ///
+    /// # Errors
+    /// `in_pool`, or a failure.
+    pub async fn found_pool(&self, founder: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
+        self.unless_pooled(founder, Command { header, ask: Ask::FoundPool { founder } }, deadline).await
+    }
+
     /// Lets a member join. First it says so, then the founder; a joining that was cut short is repeated.
     ///
     /// # Errors
     /// `in_pool`, `pool_full`, `unknown_pool`, or a failure.
     pub async fn join_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
-        self.pool(pool, deadline).await?;
-        let join = || self.command(member, Command { header, ask: Ask::JoinPool { pool } }, deadline);
-        let joined = match join().await {
-            Err(Miss::No(no)) if no.code == Code::InPool => {
-                // Already in this or another, or in one that is no more, or that never let it in.
-                let lives = match self.pooled(member, deadline).await?.of {
-                    Some(of) => self.pool(of, deadline).await.is_ok_and(|members| members.contains(&member)),
-                    None => false,
-                };
-                if lives {
-                    return Err(Miss::No(no));
-                }
-                self.command(member, Command { header: 0, ask: Ask::LeavePool }, deadline).await?;
-                join().await?
+        let command = Command { header, ask: Ask::JoinPool { pool } };
+        let joined = match self.repeat(member, command.clone(), deadline).await? {
+            Some(joined) => joined,
+            None => {
+                self.listed(pool, deadline).await?;
+                self.unless_pooled(member, command, deadline).await?
             }
-            other => other?,
         };
-        if let Err(miss) = self.tell_founder(pool, member, deadline).await {
-            if matches!(miss, Miss::No(_)) && !joined.repeat {
-                self.command(member, Command { header: 0, ask: Ask::LeavePool }, deadline).await?;
+        match self.tell_founder(pool, member, deadline).await {
+            Ok(()) => Ok(joined),
+            // What was answered before stays answered, whatever has become of the pool.
+            Err(Miss::No(_)) if joined.repeat => Ok(joined),
+            Err(Miss::No(no)) => {
+                self.leave(pool, member, deadline).await?;
+                Err(Miss::No(no))
             }
-            return Err(miss);
+            Err(miss) => Err(miss),
         }
-        Ok(joined)
     }
 
     /// Tells the founder whether a member says that it is in the pool, until that is so: another request may change it meanwhile.
@@ -98,23 +130,21 @@ impl Members {
     /// # Errors
     /// `not_in_pool`, `unknown_pool`, or a failure.
     pub async fn leave_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
-        let command = Command { header, ask: Ask::LeavePool };
-        let done = match self.repeat(member, command.clone(), deadline).await? {
-            Some(done) => done,
-            None if self.pooled(member, deadline).await?.of == Some(pool) => self.command(member, command, deadline).await?,
-            None => {
-                self.pool(pool, deadline).await?;
-                return Err(Miss::No(Rejection::new(Code::NotInPool, "/member", "this member is not in this pool")));
-            }
+        let command = Command { header, ask: Ask::LeavePool { pool } };
+        let left = match self.repeat(member, command.clone(), deadline).await? {
+            Some(done) => Ok(done),
+            None => self.command(member, command, deadline).await,
         };
         if member != pool.founder {
+            // Also when it had left before, and the founder was never told.
             match self.tell_founder(pool, member, deadline).await {
+                Ok(()) => {}
                 // The pool is no more.
-                Ok(()) | Err(Miss::No(_)) => {}
+                Err(Miss::No(no)) => return left.map_err(|miss| if matches!(miss, Miss::No(_)) { Miss::No(no) } else { miss }),
                 Err(miss) => return Err(miss),
             }
         }
-        Ok(done)
+        left
     }
 
     /// Places a hold on the points of the member's pool, all or none.
@@ -122,6 +152,17 @@ impl Members {
     /// # Errors
     /// `not_in_pool`, `insufficient_points`, a rejection, or a failure.
     pub async fn pool_hold(&self, member: MemberId, header: u128, wallet: u8, asked: Asked, ttl_ms: Option<i64>, deadline: Instant) -> Result<Done, Miss> {
+        for attempt in 0..TRIES {
+            if let Some(done) = self.try_hold(member, key_of(header, attempt), wallet, asked, ttl_ms, deadline).await? {
+                return Ok(done);
+            }
+        }
+        Err(busy())
+    }
+
+    /// One attempt; `None`: somebody could not give its part, and the request is decided anew under the next key (rule 24: a no is not
+    /// remembered). A retry comes by the same attempts.
+    async fn try_hold(&self, member: MemberId, header: u128, wallet: u8, asked: Asked, ttl_ms: Option<i64>, deadline: Instant) -> Result<Option<Done>, Miss> {
         let command = |pool| Command { header, ask: Ask::PlaceHold { wallet, asked, ttl_ms, pool: Some(Box::new(pool)) } };
         // A retry finds its own hold, whatever the pool has become.
         let any = PoolHold { pool: PoolId { founder: member, seq: 0 }, parts: Vec::new() };
@@ -136,16 +177,12 @@ impl Members {
             let parts = self.parts(member, pool, wallet, asked, deadline).await?;
             tries += 1;
             placed = match self.command(member, command(PoolHold { pool, parts }), deadline).await {
-                // The member's own part was spent meanwhile.
+                // The member's own part was spent meanwhile; nothing was written.
                 Err(Miss::No(no)) if no.code == Code::InsufficientPoints && tries < TRIES => None,
                 other => Some(other?),
             };
         };
-        if self.gather(member, done.seq, &done.record, deadline).await? {
-            return Ok(done);
-        }
-        let detail = "another member of the pool could not give its part now; ask again under a new key";
-        Err(Miss::No(Rejection::new(Code::InsufficientPoints, "/points", detail)))
+        Ok(self.gather(member, done.seq, &done.record, deadline).await?.then_some(done))
     }
 
     /// What the others give, in rule 11's order over the lots of all.
@@ -163,9 +200,9 @@ impl Members {
         let programme = programmes.current().ok_or_else(unknown_member)?;
         let points = decide::points_asked(programme, wallet, asked).map_err(Miss::No)?;
         let seen: Vec<(MemberId, &Wallet)> = all.iter().map(|(one, wallet)| (*one, wallet)).collect();
-        let available: i64 = seen.iter().flat_map(|(_, wallet)| &wallet.live).map(tessera_domain::wallet::Lot::free).sum();
-        let too_few = || Miss::No(Rejection::new(Code::InsufficientPoints, "/points", &format!("{points} points are asked for and the pool has {available}; ask for fewer")));
-        let parts = parts(&seen, points).ok_or_else(too_few)?;
+        let parts = parts(&seen, points).map_err(|most| {
+            Miss::No(Rejection::new(Code::InsufficientPoints, "/points", &format!("{points} points are asked for and the pool can give {most} at once; ask for fewer")))
+        })?;
         Ok(parts.into_iter().filter(|(one, part)| *one != member && *part > 0).collect())
     }
 
@@ -177,6 +214,7 @@ impl Members {
         }
         let (mut loans, mut complete) = (Vec::new(), true);
         for (lender, points) in &pool.parts {
+            // Without this answer the hold stays as it is: what was asked must not be taken for not given.
             let ask = Ask::Lend { to: member, hold, wallet: *wallet, points: *points, pool: pool.pool };
             let answered = self.command(*lender, Command { header: 0, ask }, deadline).await?;
             match decide::loaned(*lender, &answered.record) {
@@ -185,8 +223,8 @@ impl Members {
             }
         }
         match self.command(member, Command { header: 0, ask: Ask::Gather { hold, complete, loans } }, deadline).await {
-            Ok(done) => {
-                self.send_home(member, done.seq, &done.record, deadline).await?;
+            Ok(_) => {
+                // One that is past its time by now was held, and is over, as any other.
                 Ok(complete)
             }
             // Somebody else was faster.
@@ -213,8 +251,13 @@ impl Members {
         if pooled.homing.iter().all(|(open, _)| u64::from(*open) != seq) {
             return Ok(());
         }
+        let mut failed = None;
         for (owner, lots) in pooled.home(record) {
-            self.send(owner, Command { header: 0, ask: Ask::TakeHome { from: member, seq, lots } }, deadline).await?;
+            // One that cannot be reached keeps nobody else from what is theirs.
+            failed = self.send(owner, Command { header: 0, ask: Ask::TakeHome { from: member, seq, lots } }, deadline).await.err().or(failed);
+        }
+        if let Some(miss) = failed {
+            return Err(miss);
         }
         match self.send(member, Command { header: 0, ask: Ask::Homed { seq } }, deadline).await {
             Err(Miss::No(no)) if no.code == Code::NothingDue => Ok(()),
@@ -231,17 +274,19 @@ impl Members {
             Err(Miss::No(_)) => return Ok(()),
             other => other?,
         };
+        let mut failed = None;
         for (hold, _) in &pooled.gathering {
-            if let Some(record) = self.record(member, u64::from(*hold)).await? {
-                self.gather(member, u64::from(*hold), &record, deadline).await?;
+            let hold = u64::from(*hold);
+            if let Some(record) = self.record(member, hold).await? {
+                failed = self.gather(member, hold, &record, deadline).await.err().or(failed);
             }
         }
         for (seq, _) in self.pooled(member, deadline).await?.homing {
             if let Some(record) = self.record(member, u64::from(seq)).await? {
-                self.send_home(member, u64::from(seq), &record, deadline).await?;
+                failed = self.send_home(member, u64::from(seq), &record, deadline).await.err().or(failed);
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Spends points of a pool at once: a hold under a key of its own, and its confirmation.
@@ -249,8 +294,41 @@ impl Members {
     /// # Errors
     /// As [`Self::pool_hold`].
     pub async fn pool_redeem(&self, member: MemberId, header: u128, wallet: u8, asked: Asked, deadline: Instant) -> Result<Done, Miss> {
-        let of_hold = header_hash("the hold of a redemption", &format!("{header:x}"));
-        let held = self.pool_hold(member, of_hold, wallet, asked, None, deadline).await?;
-        self.command(member, Command { header, ask: Ask::ConfirmHold { hold: held.seq, points: None } }, deadline).await
+        let confirm = |hold| Command { header, ask: Ask::ConfirmHold { hold, points: None } };
+        let any = || Some(Box::new(PoolHold { pool: PoolId { founder: member, seq: 0 }, parts: Vec::new() }));
+        for attempt in 0..TRIES {
+            // A retry finds what it has confirmed, whichever attempt that was.
+            let ask = Ask::PlaceHold { wallet, asked, ttl_ms: None, pool: any() };
+            let Some(held) = self.repeat(member, Command { header: key_of(header ^ OF_REDEMPTION, attempt), ask }, deadline).await? else { break };
+            if let Some(done) = self.repeat(member, confirm(held.seq), deadline).await? {
+                return Ok(done);
+            }
+        }
+        for attempt in 0..TRIES {
+            let Some(held) = self.try_hold(member, key_of(header ^ OF_REDEMPTION, attempt), wallet, asked, None, deadline).await? else { continue };
+            match self.command(member, confirm(held.seq), deadline).await {
+                // Its time ended before it was confirmed: another is placed.
+                Err(Miss::No(no)) if no.code == Code::HoldExpired => {}
+                Err(Miss::No(no)) => {
+                    // The key was used for something else: nobody's points stay held for it.
+                    let freed = self.command(member, Command { header: 0, ask: Ask::CancelHold { hold: held.seq } }, deadline).await;
+                    return if let Err(Miss::Failure(failure)) = freed { Err(Miss::Failure(failure)) } else { Err(Miss::No(no)) };
+                }
+                other => return other,
+            }
+        }
+        Err(busy())
     }
+}
+
+/// Tells the hold of a redemption from the redemption itself.
+const OF_REDEMPTION: u128 = 1 << 127;
+
+/// The key of a request's attempt.
+fn key_of(header: u128, attempt: u32) -> u128 {
+    if attempt == 0 { header } else { header_hash("an attempt at a shared hold", &format!("{header:x} {attempt}")) }
+}
+
+fn busy() -> Miss {
+    Miss::No(Rejection::new(Code::InsufficientPoints, "/points", "others of the pool spend its points at the same time; ask again"))
 }

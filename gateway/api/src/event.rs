@@ -126,11 +126,14 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
     found.extend(sums("points.reversed", reversed));
     found.extend(sums("points.reinstated", reinstated));
     found.extend(sums("points.debt", debt));
+    let ended: Vec<u8> = record.events.iter().filter_map(|event| if let Event::TierGrantEnded { level, .. } = event { Some(*level) } else { None }).collect();
     for event in &record.events {
         match event {
-            Event::TierChanged { from, to, .. } => found.push(plain(if to > from { "tier.upgraded" } else { "tier.downgraded" }, None)),
-            Event::TierGranted { .. } => found.push(plain("tier.upgraded", None)),
-            Event::TierGrantEnded { .. } => found.push(plain("tier.downgraded", None)),
+            // What another tier stands above changes nothing for the member.
+            Event::TierChanged { from, to, .. } if to > from && record.tier <= *to => found.push(plain("tier.upgraded", None)),
+            Event::TierChanged { from, to, .. } if to < from && record.tier < *from => found.push(plain("tier.downgraded", None)),
+            Event::TierGranted { level, .. } if record.tier == *level && !ended.contains(level) => found.push(plain("tier.upgraded", None)),
+            Event::TierGrantEnded { level, .. } if record.tier < *level => found.push(plain("tier.downgraded", None)),
             _ => {}
         }
     }

@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use tessera_api::{answer, read, request};
-use tessera_domain::command::Ask;
 use tessera_domain::ids::{Kind, MadeId, PoolId};
 use tessera_domain::Code;
 
@@ -22,7 +21,8 @@ pub(crate) async fn found(call: &Call) -> Result<Answer, Stop> {
     let header = call.required_key()?;
     let request: request::NewPoolMember = call.read()?;
     let founder = call.known(&request.member).await?;
-    call.ask(StatusCode::CREATED, founder, header, Ask::FoundPool { founder }).await
+    let done = call.members().found_pool(founder, header, call.deadline).await?;
+    call.done(StatusCode::CREATED, &done)
 }
 
 /// A pool: who is in it, and what each may spend.

@@ -120,7 +120,7 @@ pub(crate) async fn quote(call: &Call) -> Result<Answer, Stop> {
 
 async fn quoted(call: &Call, Asked { member, who, enrol, command, .. }: Asked) -> Result<Answer, Stop> {
     let record = if enrol && call.members().view(member, call.deadline).await.is_err() {
-        call.members().quote_new(&who, &command)?.into()
+        call.members().quote_new(&who, &command, call.deadline).await?.into()
     } else {
         call.members().quote(member, command, call.deadline).await?
     };

@@ -417,7 +417,7 @@ impl<'a> Draft<'a> {
 
     /// What the member has got of a campaign, this record's changes included.
     pub(super) fn campaign_got(&self, campaign: CampaignKey) -> i64 {
-        let of = |event: &Event| if let Event::CampaignUsed { campaign: of, points } = event { Some(*points).filter(|_| *of == campaign) } else { None };
+        let of = |event: &Event| if let Event::CampaignUsed { campaign: of, points, .. } = event { Some(*points).filter(|_| *of == campaign) } else { None };
         self.member.campaigns.of(campaign) + self.events.iter().filter_map(of).sum::<i64>()
     }
 

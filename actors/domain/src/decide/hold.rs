@@ -117,7 +117,8 @@ fn take(draft: &mut Draft<'_>, wallet: u8, hold: &Hold, points: i64) {
 /// A confirm after the hold's time takes the same number again, if available (rule 12).
 fn late(draft: &mut Draft<'_>, wallet: u8, seq: u64, points: i64, records: &[(u64, Arc<Record>)]) -> Result<(), Rejection> {
     let ended = records.iter().find(|(number, _)| *number == seq).is_some_and(|(_, record)| match record.body {
-        Body::HoldPlaced { expires_at, .. } => expires_at <= draft.now,
+        // What others had lent is theirs again: it must be asked for anew.
+        Body::HoldPlaced { expires_at, ref pool, .. } => expires_at <= draft.now && pool.as_ref().is_none_or(|pool| pool.parts.is_empty()),
         _ => false,
     });
     let over = Rejection::new(Code::HoldExpired, "", "this hold is over and its points are not available; place another");

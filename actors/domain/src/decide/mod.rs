@@ -143,7 +143,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::SettleGift { .. }
         | Ask::FoundPool { .. }
         | Ask::JoinPool { .. }
-        | Ask::LeavePool
+        | Ask::LeavePool { .. }
         | Ask::ChangePool { .. }
         | Ask::Gather { .. }
         | Ask::Homed { .. }
@@ -211,7 +211,7 @@ fn body(draft: &mut Draft<'_>, command: &Command, records: &[(u64, Arc<Record>)]
         Ask::SettleGift { gift, taken } => gift::settle(draft, *gift, *taken, records)?,
         Ask::FoundPool { founder } => pool::found(draft, *founder)?,
         Ask::JoinPool { pool } => pool::join(draft, *pool)?,
-        Ask::LeavePool => pool::leave(draft)?,
+        Ask::LeavePool { pool } => pool::leave(draft, *pool)?,
         Ask::ChangePool { pool, member, joined } => pool::change(draft, *pool, *member, *joined)?,
         Ask::Lend { to, hold, wallet, points, pool } => pool::lend(draft, (*to, *hold), *wallet, *points, *pool),
         Ask::Gather { hold, complete, loans } => pool::gather(draft, *hold, *complete, loans, records)?,

@@ -30,8 +30,8 @@ pub(super) fn join(draft: &Draft<'_>, joined: PoolId) -> Result<Body, Rejection>
     if pool(draft).is_some() { Err(in_pool()) } else { Ok(Body::PoolJoined { pool: joined }) }
 }
 
-pub(super) fn leave(draft: &Draft<'_>) -> Result<Body, Rejection> {
-    pool(draft).map(|pool| Body::PoolLeft { pool }).ok_or_else(not_in_pool)
+pub(super) fn leave(draft: &Draft<'_>, left: PoolId) -> Result<Body, Rejection> {
+    if pool(draft) == Some(left) { Ok(Body::PoolLeft { pool: left }) } else { Err(not_in_pool()) }
 }
 
 pub(super) fn change(draft: &Draft<'_>, changed: PoolId, member: MemberId, joined: bool) -> Result<Body, Rejection> {
@@ -56,9 +56,15 @@ pub(super) fn own_part(draft: &Draft<'_>, points: i64, hold: Option<&PoolHold>) 
     if pool(draft) != Some(hold.pool) {
         return Err(not_in_pool());
     }
+    if draft.member.pool.as_ref().is_some_and(|pool| pool.gathering.len() + pool.homing.len() >= MOST_UNDER_WAY) {
+        return Err(Rejection::new(Code::TooManyHolds, "", "20 shared holds of this member are under way; wait until their points have arrived"));
+    }
     let others = hold.parts.iter().fold(0_i64, |sum, (_, part)| sum.saturating_add(*part));
     Ok((points - others).max(0))
 }
+
+/// Shared holds of one member that may be under way.
+const MOST_UNDER_WAY: usize = 20;
 
 pub(super) fn lend(draft: &mut Draft<'_>, (to, hold): (MemberId, u64), wallet: u8, points: i64, of: PoolId) -> Body {
     let known = pool(draft) == Some(of) && usize::from(wallet) < draft.programme.wallets.len() && points > 0;

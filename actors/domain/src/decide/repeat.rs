@@ -69,7 +69,8 @@ fn differs(command: &Command, body: &Body) -> Option<String> {
             let same = unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(ttl_ms == ttl, "/ttl_seconds"));
             same.or(unless(pool.is_some() == p.is_some(), "/pool"))
         }
-        (Ask::FoundPool { .. }, Body::PoolFounded { .. }) | (Ask::LeavePool, Body::PoolLeft { .. }) => None,
+        (Ask::FoundPool { .. }, Body::PoolFounded { .. }) => None,
+        (Ask::LeavePool { pool }, Body::PoolLeft { pool: before }) => unless(pool == before, ""),
         (Ask::JoinPool { pool }, Body::PoolJoined { pool: before }) => unless(pool == before, ""),
         (Ask::Lend { .. }, Body::Lent { .. } | Body::LendRefused { .. }) | (Ask::TakeHome { .. }, Body::CameHome { .. }) => None,
         (Ask::Redeem { wallet, asked, offline }, Body::Redeemed { wallet: of, asked: before, offline: o, .. }) => unless(wallet == of, "/wallet").or(unless(asked == before, "/points")).or(unless(offline == o, "/offline")),

@@ -211,7 +211,7 @@ fn left(draft: &Draft<'_>, seq: u64, sale: &Sale, records: &Records) -> SaleLeft
 /// A sale of which nothing has come back.
 fn whole(sale: &Sale) -> SaleLeft {
     let share = |share: &crate::record::Share| Left { wallet: share.wallet, kept: share.earned, restored: 0 };
-    SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric, parts: sale.parts.clone(), campaigns: sale.campaigns.iter().map(|(room, got)| (room.campaign, *got)).collect() }
+    SaleLeft { lines: Vec::new(), wallets: sale.shares.iter().map(share).collect(), metric: sale.metric, parts: sale.parts.clone(), campaigns: sale.campaigns.iter().filter(|(_, got)| *got > 0).map(|(room, got)| (room.campaign, *got)).collect() }
 }
 
 fn of_line(left: &SaleLeft, place: usize, worth: &LineWorth) -> (i64, Decimal) {
@@ -278,7 +278,7 @@ fn back(
 
     let version = draft.context.programmes.version(sale.programme).unwrap_or(&draft.programme).clone();
     let rooms = version.numbers().map(|wallet| sale.share(wallet).and_then(|share| share.room)).collect();
-    let facts = Facts { found: sale.found.clone(), rooms, campaigns: sale.campaigns.iter().map(|(room, _)| *room).collect() };
+    let facts = Facts { found: sale.found.clone(), rooms, campaigns: super::campaigns::recorded(sale, &version) };
     let earned = earn(&version, &sale.basket, &remains, &facts)?;
     let mut refunds = Refunds { sale, worth, remains: &remains, asked: points_refund, gone };
     let places: Vec<u16> = lines.iter().map(|(line, ..)| *line).collect();
@@ -326,7 +326,7 @@ fn back(
         draft.emit(Event::Metric { period: sale.tier_period, amount: change });
         draft.withdraw();
     }
-    super::campaigns::take_back(draft, sale, &version, &earned, &mut left);
+    super::campaigns::take_back(draft, &version, &earned, &mut left);
     super::goals::take_back(draft, sale, &version, &remains, &mut left);
     for claim in &claims {
         draft.meet_debt(claim.wallet);

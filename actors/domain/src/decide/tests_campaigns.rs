@@ -93,6 +93,7 @@ fn rule_06_a_budget_is_of_all_members_and_is_charged_what_is_left_after_all_caps
         fn take(&self, _campaign: CampaignKey, _budget: i64, _wanted: i64) -> Option<i64> {
             None
         }
+        fn taken(&self, _campaign: CampaignKey, _unused: i64) {}
         fn give_back(&self, _campaign: CampaignKey, _points: i64) {}
     }
     first.budgets = Arc::new(Unknown);

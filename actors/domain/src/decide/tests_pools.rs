@@ -114,7 +114,7 @@ fn rule_15_all_or_none_and_what_is_free_again_goes_home() {
     assert_eq!((balances(&spender, &lender), spender.figures().held), ((100, 119), 0));
     // A hold that ends by its time sends home what was lent; leaving ends the right, not open holds.
     let seq = hold(&mut spender, &mut lender, 200);
-    lender.does(610, Ask::LeavePool).expect("left");
+    lender.does(610, Ask::LeavePool { pool: POOL }).expect("left");
     assert_eq!(spender.figures().held, 200);
     spender.now += DAY_MS;
     let record = spender.does(0, Ask::Tick).expect("over");
@@ -134,7 +134,7 @@ fn rule_15_one_pool_per_member_and_both_sides_say_so() {
     }
     assert_eq!(spender.does(0, Ask::ChangePool { pool: POOL, member: MemberId(9), joined: true }).err(), Some(Code::PoolFull));
     spender.does(0, Ask::ChangePool { pool: POOL, member: MemberId(3), joined: false }).expect("left");
-    spender.does(502, Ask::LeavePool).expect("the founder left: the pool is no more");
+    spender.does(502, Ask::LeavePool { pool: POOL }).expect("the founder left: the pool is no more");
     assert_eq!(spender.does(0, Ask::ChangePool { pool: POOL, member: MemberId(9), joined: true }).err(), Some(Code::UnknownPool));
     let hold = Ask::PlaceHold { wallet: 0, asked: Asked::Points(1), ttl_ms: None, pool: Some(Box::new(PoolHold { pool: POOL, parts: Vec::new() })) };
     assert_eq!(spender.does(503, hold).err(), Some(Code::NotInPool));

@@ -309,7 +309,7 @@ impl Run {
                 let today = Day::at(self.world.now, &jiff::tz::TimeZone::UTC);
                 Ask::GrantTier { grant: days.map(|days| (1, today.plus(days.into()))), reason: "test".into() }
             }
-            Op::Pool { joins } => if *joins { Ask::JoinPool { pool: POOL } } else { Ask::LeavePool },
+            Op::Pool { joins } => if *joins { Ask::JoinPool { pool: POOL } } else { Ask::LeavePool { pool: POOL } },
             Op::PoolHold { wallet, part: of, lent } => {
                 let wallet = u8::from(*wallet);
                 let (own, lent) = (part(available(wallet), *of), i64::from(*lent));
@@ -398,7 +398,7 @@ impl Run {
         // Rule 6: what a campaign gives one member, and what its budget gives all, however goods come back.
         let campaign = CampaignKey::of("c");
         let got = self.world.member.campaigns.of(campaign);
-        self.charged += record.events.iter().filter_map(|event| if let Event::CampaignUsed { points, .. } = event { Some((*points).max(0)) } else { None }).sum::<i64>();
+        self.charged += record.events.iter().filter_map(|event| if let Event::CampaignUsed { points, charged: true, .. } = event { Some(*points) } else { None }).sum::<i64>();
         assert!(got >= 0 && (!self.on(5) || got <= MOST_OF_CAMPAIGN), "rule 6: a member has got {got}");
         assert!(!self.on(6) || self.charged <= BUDGET, "INV-8: {} of a budget of {BUDGET}", self.charged);
         if let Body::Purchased(sale) = &record.body {

@@ -390,7 +390,8 @@ pub fn hold<'a>(programme: &'a Programme, member: MemberId, seq: u64, record: &R
 pub fn holds<'a>(programme: &'a Programme, member: MemberId, wallets: &[wallet::Wallet]) -> Holds<'a> {
     let mut holds = Vec::new();
     for (number, wallet) in (0_u8..).zip(wallets) {
-        holds.extend(wallet.holds.iter().map(|hold| HoldShown {
+        // One that still waits for the parts of others is not yet a hold.
+        holds.extend(wallet.holds.iter().filter(|hold| hold.expires_at != NEVER).map(|hold| HoldShown {
             wallet: &programme.wallet(number).id,
             id: MadeId { kind: Kind::Hold, member, seq: hold.seq.into() }.to_string(),
             member: member.to_string(),
