@@ -95,7 +95,10 @@ impl World {
     pub(super) fn does(&mut self, header: u128, ask: Ask) -> Result<Arc<Record>, Code> {
         match self.decide(header, ask) {
             (Decision::Commit(record), _) => {
+                let programme = self.programmes.current().expect("a programme").clone();
+                let due = self.member.due_after(&record, &programme);
                 self.member.apply(&record);
+                assert!(due <= self.member.next_due(&programme), "a reminder may come too early, never too late");
                 self.records.push(record.clone());
                 for (number, after) in &record.after {
                     assert_eq!(self.member.figures(*number), *after, "the figures after are the fold of the events");

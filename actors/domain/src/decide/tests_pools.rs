@@ -99,6 +99,20 @@ fn rule_15_what_a_pool_paid_goes_back_to_its_owner_with_the_goods() {
 }
 
 #[test]
+fn rule_15_points_that_an_exchange_sends_home_wake_their_member() {
+    let (mut spender, mut lender) = households();
+    let seq = hold(&mut spender, &mut lender, 180);
+    let tender = crate::basket::Tender { kind: "points".into(), amount: 180, wallet: "".into(), hold: Some(seq), offline: None, lines: Vec::new() };
+    spender.buys("paid", basket(spender.now, vec![line("x", "tobacco", 180)], vec![tender])).expect("sold");
+    let mut back = line("r", "", 0);
+    back.kind = crate::basket::LineKind::Return;
+    back.returns = Some(crate::basket::ReturnOf { sale: spender.member.seq, line: "x".into() });
+    // Nothing of it changes a tier or a lot of the spender's own before its time: that it is asked after is what is left.
+    let record = spender.buys("exchange", basket(spender.now, vec![back], Vec::new())).expect("given back");
+    assert_eq!((home(&mut spender, &mut lender, &record), balances(&spender, &lender)), (80, (100, 120)));
+}
+
+#[test]
 fn rule_15_all_or_none_and_what_is_free_again_goes_home() {
     let (mut spender, mut lender) = households();
     // The lender spends meanwhile: it says no, once for ever.
