@@ -69,12 +69,12 @@ pub(super) async fn run(settings: &Bench, count: usize, start_at: &str, bodies: 
     for rules in [MATCHING, count] {
         let path = programme(settings, rules, &settings.folder)?;
         let store = settings.folder.join(format!("store-{rules}"));
-        let node = Child::start(&["serve", "--folder", &store.to_string_lossy(), "--programme", &path.to_string_lossy(), "--listen", "127.0.0.1:0", "--clock-start-at", start_at])?;
+        let node = Child::start(&["serve", "--folder", &store.to_string_lossy(), "--programme", &path.to_string_lossy(), "--listen", "127.0.0.1:0", "--clock-start-at", start_at, "--patience-seconds", "60"])?;
         eprintln!("{rules} rules: enrolling {} members", settings.members);
         let members = Arc::new(enrol(node.address, settings.members, settings.connections).await?);
         nodes.push((node, members));
     }
-    // Opened last: a node ends a connection on which nothing comes for long.
+    // Opened last, and with more patience than usual: one side waits while the other is measured, sometimes twice in a row.
     let mut sides = Vec::with_capacity(2);
     for (node, members) in nodes {
         let load = Load::open(node.address, settings.connections).await.map_err(|e| e.to_string())?;
