@@ -185,7 +185,8 @@ impl Member {
             let notice = |wallet: u8| i64::from(programme.wallet(wallet).expiry.map_or(0, |rule| rule.notice_days)) * DAY_MS;
             let of = |event: &Event| match *event {
                 Event::Points(wallet, Movement::Issued { unlock, expires_at, .. }) => expires_at.saturating_sub(notice(wallet)).min(unlock.map_or(crate::time::NEVER, crate::wallet::due)),
-                Event::Points(wallet, Movement::Reinstated { expires_at, .. }) => expires_at.saturating_sub(notice(wallet)),
+                // What was told of may be moved by little: then it is told of again, before it would have expired.
+                Event::Points(wallet, Movement::Reinstated { expires_at, .. } | Movement::ExpiryMoved { expires_at }) => expires_at.saturating_sub(notice(wallet)),
                 // What may be due sooner than anything before.
                 Event::Points(_, Movement::Released { .. } | Movement::Activated { .. } | Movement::Rescheduled { .. } | Movement::Unexpired { .. } | Movement::SentHome { .. }) => record.at,
                 // A tier that can be lost, or that ends by itself.

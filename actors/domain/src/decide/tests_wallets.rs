@@ -190,3 +190,18 @@ fn rule_21_spend_in_another_currency_counts_at_its_rate() {
     world.gives(2, world.member.seq, Vec::new()).expect("back");
     assert_eq!((world.member.tier.level, world.member.tier.metric[0].1), (0, 0));
 }
+
+#[test]
+fn rule_04_what_was_told_of_is_told_of_again_when_a_late_sale_moves_it_by_little() {
+    let mut made = source();
+    let rule = made.wallets[0].expiry.as_mut().expect("it expires");
+    (rule.rolling, rule.notice_days) = (true, 5);
+    let mut world = World::new(&made);
+    world.buys("1", basket(NOON, vec![line("1", "", 1_000)], Vec::new())).expect("sold");
+    world.now = NOON + 28 * DAY_MS;
+    world.does(2, Ask::Tick).expect("told");
+    // By three days: told of again before the old day comes; `does` looks at the reminder.
+    world.buys("2", basket(NOON + 3 * DAY_MS, vec![line("1", "", 1_000)], Vec::new())).expect("sold late");
+    world.now = NOON + 31 * DAY_MS;
+    world.does(3, Ask::Tick).expect("told again");
+}
