@@ -7,12 +7,9 @@ of it, for no member more than its most, and each explanation adds up.
 import argparse
 import http.client
 import json
-import multiprocessing
 import os
 import pathlib
 import random
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -20,7 +17,6 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import node  # noqa: E402
-from pools import statement  # noqa: E402
 from programme import Api  # noqa: E402
 
 MEMBERS, MOST, CLIENTS = 80, 1500, 4
@@ -94,13 +90,10 @@ def main():
         problems.append(f"quoted {quoted['explanation']}, and bought {bought['explanation']}")
     sent.append((body, bought | {"status": 201}))
     for round_number in range(args.kills + 1):
-        with multiprocessing.Pool(CLIENTS) as workers:
-            shares = workers.starmap_async(client, [(number, serving.port, f"{args.seed}-{round_number}", names, 1.5) for number in range(CLIENTS)])
-            if round_number < args.kills:
-                time.sleep(rng.uniform(0.2, 1.2))
-                serving.end(signal.SIGKILL)
-            sent += [one for share in shares.get() for one in share]
-        if round_number < args.kills:
+        work = [(number, serving.port, f"{args.seed}-{round_number}", names, 1.5) for number in range(CLIENTS)]
+        last = round_number == args.kills
+        sent += serving.serve(client, work, None if last else rng.uniform(0.2, 1.2))
+        if not last:
             serving = served()
     api = Api(serving.port)
     for body, answer in sent:  # what was in doubt takes effect once, what was answered is answered the same
@@ -108,17 +101,17 @@ def main():
         if status != 201 or (answer and answer["status"] == 201 and now | {"status": 201} != answer):
             problems.append(f"{body['transaction_id']} was answered {answer}, and is answered {status} {now}")
     bought = 0
-    while sum(map(got, (sale for name in names for sale in statement(api, name) if sale["type"] == "purchase"))) < budget and bought < 40:
+    while sum(map(got, (sale for name in names for sale in api.statement(name) if sale["type"] == "purchase"))) < budget and bought < 40:
         for name in names:  # until nobody gets anything of it any more
             api("POST", "/v1/purchases", basket(name, f"more-{bought}-{name}", 3000))
         bought += 1
-    sales = [sale for name in names for sale in statement(api, name) if sale["type"] == "purchase"]
+    sales = [sale for name in names for sale in api.statement(name) if sale["type"] == "purchase"]
     given, cut = sum(map(got, sales)), sum(part["kind"] == "campaign_budget" for sale in sales for part in sale["explanation"])
     for sale in sales:
         if sum(part["points"] for part in sale["explanation"]) != sale["wallets"]["points"]["earned"]:
             problems.append(f"{sale} does not add up")
     for name in names:
-        own = sum(got(sale) for sale in statement(api, name) if sale["type"] == "purchase")
+        own = sum(got(sale) for sale in api.statement(name) if sale["type"] == "purchase")
         if own > MOST:
             problems.append(f"{name} got {own} points of the campaign, more than {MOST}")
     possible = min(budget, MEMBERS * MOST)
@@ -129,10 +122,7 @@ def main():
         time.sleep(0.5)
     if (shown["id"], shown["budget"], shown["given"]) != ("summer", budget, given):
         problems.append(f"the campaign is shown as {shown}, and {given} were given")
-    serving.end(signal.SIGTERM)
-    problems += node.audit(args.binary, folder / "data")
-    shutil.rmtree(folder)
-    node.tell(problems)
+    serving.leave(folder, problems)
     print(f"{len(sales)} purchases, {given} points of a budget of {budget}, {cut} purchases cut by it, {args.kills} times killed: {len(problems)} problems")
     return 1 if problems or not cut else 0
 

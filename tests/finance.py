@@ -14,11 +14,9 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import sys
 import tempfile
-import time
 from fractions import Fraction
 
 sys.dont_write_bytecode = True
@@ -251,10 +249,7 @@ def main():
     if {key: row for key, row in again.items() if key[1] <= closed.isoformat()} != {key: row for key, row in after.items() if key[1] <= closed.isoformat()}:
         work.problems.append("after another start a closed day is another one")
     work.check()
-    serving.end(signal.SIGTERM)
-    work.problems += node.audit(args.binary, folder / "data")
-    shutil.rmtree(folder)
-    node.tell(work.problems)
+    serving.leave(folder, work.problems)
     print(f"{args.commands * 3 // 2} commands of {len(work.members)} members, {cohorts} cohorts, {len(moved)} late postings, {len(work.problems)} problems")
     return 1 if work.problems else 0
 

@@ -8,12 +8,9 @@ import argparse
 import collections
 import http.client
 import json
-import multiprocessing
 import os
 import pathlib
 import random
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -62,11 +59,8 @@ def main():
         if answer.get("code") != code:
             problems.append(f"{body} is answered {status} {answer}")
     for round_number in range(args.kills):
-        with multiprocessing.Pool(CLIENTS) as pool:
-            shares = pool.starmap_async(client, [(number, serving.port, f"{args.seed}-{round_number}", names, 3) for number in range(CLIENTS)])
-            time.sleep(rng.uniform(0.2, 1.2))
-            serving.end(signal.SIGKILL)
-            sent += [one for share in shares.get() for one in share]
+        work = [(number, serving.port, f"{args.seed}-{round_number}", names, 3) for number in range(CLIENTS)]
+        sent += serving.serve(client, work, rng.uniform(0.2, 1.2))
         serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
     # What was cut off is brought to its end by itself.
@@ -75,11 +69,7 @@ def main():
     def pending():
         made = 0
         for name in names:
-            entries, cursor = [], ""
-            while cursor is not None:
-                page = api("GET", f"/v1/members/{name}/statement?limit=200{cursor}")[1]
-                entries, cursor = entries + page["entries"], f"&cursor={page['next']}" if page.get("next") else None
-            statements[name] = entries
+            entries = statements[name] = api.statement(name)
             made += sum(entry["type"] == "gift" for entry in entries) - sum(entry["type"] == "gift_settled" for entry in entries)
         return made
     statements = {}
@@ -120,10 +110,7 @@ def main():
         status, answer, _ = api("POST", "/v1/transfers", {"member": giver, "from": "points", "recipient": taker, "points": 1}, Idempotency_Key=key)
         if status != good:
             problems.append(f"a gift from {giver} is answered {status} {answer}")
-    serving.end(signal.SIGTERM)
-    problems += node.audit(args.binary, folder / "data")
-    shutil.rmtree(folder)
-    node.tell(problems)
+    serving.leave(folder, problems)
     print(f"{len(gifts)} gifts, {acknowledged} acknowledged, {args.kills} times killed: {len(problems)} problems")
     return 1 if problems or not gifts else 0
 

@@ -8,13 +8,10 @@ rewards of achievements that are kept.
 """
 import argparse
 import collections
-import json
 import multiprocessing
 import os
 import pathlib
 import random
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -101,10 +98,7 @@ def main():
     with multiprocessing.Pool(CLIENTS) as pool:
         found = pool.starmap(client, [(serving.port, args.seed, work[number::CLIENTS]) for number in range(CLIENTS)])
     counts, problems = sum((counts for counts, _ in found), collections.Counter()), [problem for _, some in found for problem in some]
-    serving.end(signal.SIGTERM)
-    problems += node.audit(args.binary, parent / "data")
-    shutil.rmtree(parent)
-    node.tell(problems)
+    serving.leave(parent, problems)
     print(f"{counts['baskets']} baskets of {len(work)} households quoted, bought and given back in {counts['lines']} lines, {counts['kept']} achievements kept, "
           f"{time.monotonic() - began:.0f} s: {len(problems)} problems")
     return 1 if problems or not counts["lines"] else 0

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -23,7 +24,7 @@ class Node:
     """A node on a free port; `port` is None if it did not start. It speaks into a file, so that nobody must read along."""
 
     def __init__(self, binary, folder, programme=HERE.parent / "config" / "programme.toml", start=START):
-        self.file = tempfile.TemporaryFile()
+        self.binary, self.folder, self.file = binary, folder, tempfile.TemporaryFile()
         arguments = [binary, "serve", "--folder", str(folder), "--programme", str(programme),
                      "--listen", "127.0.0.1:0", "--clock-start-at", start]
         self.process = subprocess.Popen(arguments, stderr=self.file, env={**os.environ, "TESSERA_LOG": "warn", "RUST_BACKTRACE": "0"})
@@ -56,6 +57,22 @@ class Node:
             self.hung = True
             self.process.kill()
             return self.process.wait()
+
+    def leave(self, parent, problems):
+        """The end of a check: it ends in peace, its books are added up, the parent of its folder goes; the first problems are told."""
+        self.end(signal.SIGTERM)
+        problems += audit(self.binary, self.folder)
+        shutil.rmtree(parent)
+        tell(problems)
+
+    def serve(self, client, work, kill_after=None):
+        """Lets one client for each piece of work at it, and kills it after some seconds; answers what they have sent."""
+        with multiprocessing.Pool(len(work)) as clients:
+            shares = clients.starmap_async(client, work)
+            if kill_after is not None:
+                time.sleep(kill_after)
+                self.end(signal.SIGKILL)
+            return [one for share in shares.get() for one in share]
 
     def unclean(self, *codes):
         """Why this was no end with one sentence and one of the codes; None if it was."""

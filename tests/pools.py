@@ -7,12 +7,9 @@ again: a hold has all of its parts or none, what is not spent or comes back is i
 import argparse
 import http.client
 import json
-import multiprocessing
 import os
 import pathlib
 import random
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -77,15 +74,6 @@ def client(number, port, seed, pools, seconds):
     return sent
 
 
-def statement(api, member):
-    """All entries, oldest first."""
-    entries, cursor = [], ""
-    while cursor is not None:
-        page = api("GET", f"/v1/members/{member}/statement?limit=200{cursor}")[1]
-        entries, cursor = entries + page["entries"], f"&cursor={page['next']}" if page.get("next") else None
-    return entries[::-1]
-
-
 def books(api, members):
     """Of a household: what is available, what is held, what its members have spent for good, holds over the points of several, and what is odd."""
     available, held, spent, shared, odd = 0, 0, 0, 0, []
@@ -94,7 +82,7 @@ def books(api, members):
         available, held = available + wallet["available"], held + wallet["held"]
         if wallet["debt"] or wallet["pending"] or wallet["available"] > START:
             odd.append(f"{member} has {wallet}")
-        for entry in statement(api, member):
+        for entry in api.statement(member):
             shared += entry["type"] == "gathered" and entry["state"] == "done"
             match entry["type"]:
                 case "confirmation":
@@ -147,11 +135,8 @@ def main():
         if made("/v1/redemptions", body, 409).get("code") != code:
             problems.append(f"{body} is not answered {code}")
     for round_number in range(args.kills):
-        with multiprocessing.Pool(CLIENTS) as workers:
-            shares = workers.starmap_async(client, [(number, serving.port, f"{args.seed}-{round_number}", pools, 3) for number in range(CLIENTS)])
-            time.sleep(rng.uniform(0.3, 1.5))
-            serving.end(signal.SIGKILL)
-            sent += [one for share in shares.get() for one in share]
+        work = [(number, serving.port, f"{args.seed}-{round_number}", pools, 3) for number in range(CLIENTS)]
+        sent += serving.serve(client, work, rng.uniform(0.3, 1.5))
         serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
     # Every request again, in the order of each client: what was answered is answered the same, what was in doubt takes effect once.
@@ -180,10 +165,7 @@ def main():
         shared, problems = shared + count, problems + odd
         if held or available + spent != SIZE * START:
             problems.append(f"the members of {pool} have {available} points, hold {held}, have spent {spent}, and {SIZE * START} were there")
-    serving.end(signal.SIGTERM)
-    problems += node.audit(args.binary, folder / "data")
-    shutil.rmtree(folder)
-    node.tell(problems)
+    serving.leave(folder, problems)
     print(f"{len(sent)} requests, {acknowledged} acknowledged, {shared} holds over the points of several, {args.kills} times killed: {len(problems)} problems")
     return 1 if problems or not shared else 0
 

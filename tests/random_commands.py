@@ -6,7 +6,6 @@ purchase after it; a repeat is the same text, another content under its key a co
 """
 import argparse
 import collections
-import copy
 import datetime
 import decimal
 import http.client

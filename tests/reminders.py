@@ -9,7 +9,6 @@ import datetime
 import json
 import os
 import pathlib
-import shutil
 import signal
 import sys
 import tempfile
@@ -112,10 +111,7 @@ def main():
     time.sleep(3)
     twice = [member for member, count in before.items() if len(statement(api, member)) != count]
     problems += [f"{len(twice)} members are posted to again"] if twice else []
-    serving.end(signal.SIGTERM)
-    problems += node.audit(args.binary, folder / "data")
-    shutil.rmtree(folder)
-    node.tell(problems)
+    serving.leave(folder, problems)
     print(f"reminders: {args.members} members that nobody asked for, {len(problems)} problems")
     return 1 if problems else 0
 

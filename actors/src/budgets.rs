@@ -249,7 +249,7 @@ impl Budgets {
         for campaign in campaigns {
             let budget = self.budget(campaign, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
             let borrowed = self.purse.lock().get(&campaign).map_or(0, |pot| pot.borrowed);
-            let lost = budget.lent - borrowed - budget.charged;
+            let lost = budget.lost(borrowed);
             if lost > 0 {
                 self.tell(campaign, Told::Return { points: lost }).await?;
             }

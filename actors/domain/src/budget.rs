@@ -36,6 +36,13 @@ pub enum BudgetRecord {
 }
 
 impl Budget {
+    /// What nodes that are gone had borrowed and never gave to a sale, once all their sales are counted: what is lent less what the
+    /// node that asks has `borrowed`, and what was taken.
+    #[must_use]
+    pub fn lost(&self, borrowed: i64) -> i64 {
+        self.lent - borrowed - self.charged
+    }
+
     /// What is new; `None`: nothing, or nothing is left to lend.
     #[must_use]
     pub fn decide(&self, told: &Told) -> Option<BudgetRecord> {

@@ -223,10 +223,8 @@ impl Members {
             }
         }
         match self.command(member, Command { header: 0, ask: Ask::Gather { hold, complete, loans } }, deadline).await {
-            Ok(_) => {
-                // One that is past its time by now was held, and is over, as any other.
-                Ok(complete)
-            }
+            // One that is past its time by now was held, and is over, as any other.
+            Ok(_) => Ok(complete),
             // Somebody else was faster.
             Err(Miss::No(no)) if no.code == Code::NothingDue => self.gathered(member, hold, pool, deadline).await,
             Err(miss) => Err(miss),
