@@ -75,7 +75,7 @@ pub struct CampaignShown<'a> {
     /// Points that all get of it, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<i64>,
-    /// Of the budget: points that sales got, as of a few seconds ago.
+    /// Of the budget: points that sales got, as of a minute ago at most; who looks makes the next look newer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<i64>,
 }
