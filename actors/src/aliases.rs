@@ -105,6 +105,17 @@ impl Aliases {
         .await
     }
 
+    /// What was one member's, now or before, is another's.
+    pub(crate) async fn hand_over(&self, hash: u128, from: MemberId, to: MemberId) -> Result<(), StoreError> {
+        self.change(hash, |holders| {
+            let mut theirs = holders.iter_mut().filter(|holder| holder.member == from).peekable();
+            let any = theirs.peek().is_some();
+            theirs.for_each(|holder| holder.member = to);
+            any
+        })
+        .await
+    }
+
     async fn change(&self, hash: u128, mut change: impl FnMut(&mut Vec<Holder>) -> bool) -> Result<(), StoreError> {
         let mut before = self.cells.get(key(hash)).await?;
         for _ in 0..TRIES {

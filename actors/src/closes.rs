@@ -61,8 +61,8 @@ impl Behaviour for CloseBehaviour {
 
     fn decide(&self, state: &ShardCloses, close: &Close, records: &[(Seq, Arc<CloseRecord>)]) -> Decision<CloseRecord, Rejection> {
         // Closed before, by this request or another: what was closed stays as it was.
-        if !records.is_empty() {
-            return Decision::Repeat(0);
+        if let Some((seq, record)) = records.first() {
+            return Decision::Repeat(*seq, record.clone());
         }
         if state.made.last().is_some_and(|(_, last)| last.offset > close.offset) {
             return Decision::Refuse(Rejection::new(Code::Stale, "", "a later close was made meanwhile"));

@@ -204,6 +204,7 @@ impl Finance {
             .await?;
             found.iter_mut().for_each(Cohorts::next_members);
         }
+        found.iter_mut().for_each(Cohorts::finish);
         Ok(found)
     }
 

@@ -48,10 +48,13 @@ impl Behaviour for HistoryBehaviour {
         }
     }
 
-    fn decide(&self, state: &History, command: &Ask, _records: &[(Seq, Arc<VersionRecord>)]) -> Decision<VersionRecord, Rejection> {
+    fn decide(&self, state: &History, command: &Ask, records: &[(Seq, Arc<VersionRecord>)]) -> Decision<VersionRecord, Rejection> {
         match state.decide(command, self.clock.now()) {
             versions::Decision::Commit(record) => Decision::Commit(Arc::new(record)),
-            versions::Decision::Repeat => Decision::Repeat(0),
+            versions::Decision::Repeat => match records.first() {
+                Some((seq, record)) => Decision::Repeat(*seq, record.clone()),
+                None => Decision::Refuse(Rejection::new(Code::UnknownVersion, "", "the record of this version was not read")),
+            },
             versions::Decision::Refuse(no) => Decision::Refuse(no),
         }
     }

@@ -38,4 +38,4 @@ pub use feed::Feed;
 pub use finance::Finance;
 pub use history::{Histories, Saving};
 pub use receipts::Receipts;
-pub use members::{Done, Followed, GiftState, Located, Members, Miss, Who};
+pub use members::{Done, Followed, SagaState, Located, Members, Miss, Who};

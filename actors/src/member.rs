@@ -1,14 +1,17 @@
 //! The member as a behaviour: the domain decides, the codec writes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tessera_cluster::{Behaviour, Clock, Decision, Needs};
-use tessera_domain::command::Command;
+use tessera_domain::command::{Ask, Command};
 use tessera_domain::decide::{self, Context};
 use tessera_domain::goals::Progress;
+use tessera_domain::ids::MemberId;
 use tessera_domain::keys::KeyIndex;
 use tessera_domain::member::{Member, View};
+use tessera_domain::merge::{Going, Merges, SPAN};
 use tessera_domain::pool::Pooled;
 use tessera_domain::record::{HoldEnd, Record};
 use tessera_domain::wallet::Wallet;
@@ -21,6 +24,12 @@ use crate::budgets::{Look, Purse};
 /// First page number of the sealed pages of request headers; those of keys start at 1.
 const HEADER_PAGES: u32 = 1 << 24;
 
+/// A command, with the records of other journals that it needs: those of members that have gone into this one.
+pub struct Asked {
+    pub command: Command,
+    pub brought: Vec<(u64, Arc<Record>)>,
+}
+
 /// What members share on a node.
 pub struct MemberBehaviour {
     pub(crate) board: Arc<Board>,
@@ -31,7 +40,7 @@ pub struct MemberBehaviour {
     pub(crate) skip_dedupe: bool,
 }
 
-/// A question.
+/// A question. One that has gone into another member answers [`Answer::Gone`], unless it is about itself.
 pub enum Query {
     /// What a command would do; nothing is written (rule 10). With the records it needs, as far as they have been read.
     Quote(Arc<Command>, Vec<(u64, Arc<Record>)>),
@@ -43,7 +52,15 @@ pub enum Query {
     Gift(Option<u64>),
     /// What it knows of pools.
     Pool,
-    /// When it wants to be woken.
+    /// What it knows of merges; about itself.
+    Merges,
+    /// Its state, while it goes into another member; about itself.
+    Leaving,
+    /// Number of its last record; about itself.
+    Head,
+    /// Numbers of records that a command needs and that stand in other journals.
+    Elsewhere(Arc<Command>),
+    /// When it wants to be woken; about itself.
     Due,
     /// Whether the member holds an alias now.
     Holds { kind: Text, hash: u128 },
@@ -55,6 +72,14 @@ pub enum Query {
 
 /// Its answer.
 pub enum Answer {
+    /// It has gone into this member, where its journal has this place.
+    Gone(MemberId, u8),
+    /// `None`: there is no such member.
+    Merges(Option<Box<Merges>>),
+    /// 0: there is no such member.
+    Head(u64),
+    /// `None`: it is not going anywhere.
+    Leaving(Option<(Going, Arc<Member>)>),
     /// Read these first and ask again.
     Needs(Vec<u64>),
     /// The number of that record.
@@ -77,6 +102,17 @@ pub enum Answer {
     Wallets(Option<Vec<Wallet>>, Option<HoldEnd>),
 }
 
+impl Query {
+    fn is_about_itself(&self) -> bool {
+        match self {
+            Self::Merges | Self::Leaving | Self::Head | Self::Due => true,
+            // What made it, and what ended it, is answered here for ever.
+            Self::Repeat(command, _) => matches!(command.ask, Ask::Enrol { .. } | Ask::Merge { .. }),
+            _ => false,
+        }
+    }
+}
+
 impl MemberBehaviour {
     /// The view of a state, with everything due by now folded in.
     fn view_now(&self, state: &Member) -> Option<View> {
@@ -94,7 +130,7 @@ impl MemberBehaviour {
 
 impl Behaviour for MemberBehaviour {
     type State = Member;
-    type Command = Command;
+    type Command = Asked;
     type Record = Record;
     type Rejection = Rejection;
     type View = Option<View>;
@@ -105,16 +141,24 @@ impl Behaviour for MemberBehaviour {
         Member::default()
     }
 
-    fn needs(&self, state: &Member, command: &Command) -> Needs {
-        if self.skip_dedupe { Needs::new() } else { decide::needs(state, command) }
+    fn needs(&self, state: &Member, asked: &Asked) -> Needs {
+        if self.skip_dedupe { Needs::new() } else { decide::needs(state, &asked.command).into_iter().filter(|seq| *seq < u64::from(SPAN)).collect() }
     }
 
-    fn decide(&self, state: &Member, command: &Command, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
+    fn decide(&self, state: &Member, asked: &Asked, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
         let programmes = self.board.programmes();
         let context = Context { budgets: &*self.purse, ..Context::new(self.clock.now(), &programmes) };
-        match decide::decide(state, command, &context, records) {
+        let Asked { command, brought } = asked;
+        let mut all = Cow::Borrowed(records);
+        if state.merges.is_some() && !self.skip_dedupe {
+            all.to_mut().extend(brought.iter().cloned());
+            if missing(state, command, &all).is_some() {
+                return Decision::Refuse(Rejection::new(Code::RecordsElsewhere, "", "records of a member that has gone into this one are needed"));
+            }
+        }
+        match decide::decide(state, command, &context, &all) {
             decide::Decision::Commit(record) => Decision::Commit(record),
-            decide::Decision::Repeat(index) => Decision::Repeat(index),
+            decide::Decision::Repeat(index) => Decision::Repeat(all[index].0, all[index].1.clone()),
             decide::Decision::Refuse(rejection) => Decision::Refuse(rejection),
         }
     }
@@ -128,11 +172,21 @@ impl Behaviour for MemberBehaviour {
     }
 
     fn view(&self, state: &Member) -> Option<View> {
-        state.exists().then(|| self.view_now(state)).flatten()
+        let gone = state.merges.as_ref().is_some_and(|merges| merges.gone().is_some());
+        (state.exists() && !gone).then(|| self.view_now(state)).flatten()
     }
 
     fn answer(&self, state: &Member, query: Query) -> Answer {
+        if let Some((into, place)) = state.merges.as_ref().and_then(|merges| merges.gone())
+            && !query.is_about_itself()
+        {
+            return Answer::Gone(into, place);
+        }
         match query {
+            Query::Merges => Answer::Merges(state.exists().then(|| state.merges.clone().unwrap_or_default())),
+            Query::Leaving => Answer::Leaving(state.going().filter(|going| going.place.is_none()).map(|going| (*going, Arc::new(state.clone())))),
+            Query::Head => Answer::Head(state.seq),
+            Query::Elsewhere(command) => Answer::Needs(decide::needs(state, &command).into_iter().filter(|seq| *seq >= u64::from(SPAN)).collect()),
             Query::View => Answer::View(self.view(state)),
             Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
             Query::Due => Answer::Due(self.board.programmes().current().filter(|_| state.exists()).map_or(NO_DUE, |programme| state.next_due(programme))),

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod gifts;
+mod merges;
 mod pools;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tessera_domain::decide::{self, Context};
 use tessera_domain::goals::Progress;
 use tessera_domain::ids::MemberId;
 use tessera_domain::member::View;
+use tessera_domain::merge;
 use tessera_domain::programme::UnknownAlias;
 use tessera_domain::record::{Alias, HoldEnd, Record};
 use tessera_domain::time::Millis;
@@ -23,7 +25,7 @@ use tessera_storage::{Cells, StoreError};
 use crate::Board;
 use crate::aliases::Aliases;
 use crate::budgets::{Look, Purse};
-use crate::member::{self, Answer, MemberBehaviour, Query};
+use crate::member::{self, Answer, Asked, MemberBehaviour, Query};
 use crate::names::{alias_hash, enrolled_by_alias, member_key};
 
 /// Whom a request is for.
@@ -62,9 +64,9 @@ pub struct Done {
     pub repeat: bool,
 }
 
-/// How a gift stands.
+/// How what goes from one member to another stands: a gift, a merge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GiftState {
+pub enum SagaState {
     /// On its way: it is asked after until it has arrived, or was not taken.
     Pending,
     Done,
@@ -240,40 +242,43 @@ impl Members {
         self.region.view(&member_key(member)).is_some_and(|view| view.is_some())
     }
 
-    /// Sends a command.
+    /// Sends a command; to a member that has gone into another one: to that one.
     ///
     /// # Errors
     /// The rejection or the failure.
     pub async fn command(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
         let done = self.send(member, command, deadline).await?;
         if decide::sends_home(&done.record)
-            && let Err(miss) = Box::pin(self.send_home(member, done.seq, &done.record, deadline)).await
+            && let Err(miss) = Box::pin(self.send_home(done.member, done.seq, &done.record, deadline)).await
         {
             // A reminder does it.
-            tracing::debug!(%member, seq = done.seq, ?miss, "lent points are still on their way home");
+            tracing::debug!(member = %done.member, seq = done.seq, ?miss, "lent points are still on their way home");
         }
         Ok(done)
     }
 
     async fn send(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        // A purchase may have to wait for a campaign's budget, and is then decided again; its basket is shared.
-        let may_wait = matches!(command.ask, Ask::Purchase(_)) && self.board.programmes().has_budgets();
-        let again = may_wait.then(|| command.clone());
-        let mut command = command;
+        let (mut member, mut command, mut brought) = (member, command, Vec::new());
         loop {
-            return match self.region.ask(member_key(member), command, deadline).await {
-                Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
-                Reply::Refused(no) if no.code == Code::BudgetPending => match again.clone().filter(|_| Instant::now() < deadline) {
-                    Some(same) => {
-                        self.purse.wait().await;
-                        command = same;
-                        continue;
-                    }
-                    None => Err(unknown_budget(&no)),
-                },
-                Reply::Refused(no) => Err(Miss::No(no)),
-                Reply::Failed(failure) => Err(Miss::Failure(failure)),
+            // It may have to be sent again: its basket is shared.
+            let asked = Asked { command: command.clone(), brought: std::mem::take(&mut brought) };
+            let no = match self.region.ask(member_key(member), asked, deadline).await {
+                Reply::Done { seq, record, repeat } => return self.answered(member, seq, record, repeat).await,
+                Reply::Refused(no) => no,
+                Reply::Failed(failure) => return Err(Miss::Failure(failure)),
             };
+            match no.code {
+                // A purchase may have to wait for a campaign's budget, and is then decided again.
+                Code::BudgetPending if Instant::now() < deadline => self.purse.wait().await,
+                Code::BudgetPending => return Err(unknown_budget(&no)),
+                Code::RecordsElsewhere => brought = Box::pin(self.elsewhere(member, &command, deadline)).await?,
+                Code::MemberMerged => {
+                    if let Some((into, place)) = Box::pin(self.goes_on(member, deadline)).await? {
+                        (member, command.ask) = (into, merge::of_command(&command.ask, place));
+                    }
+                }
+                _ => return Err(Miss::No(no)),
+            }
         }
     }
 
@@ -282,13 +287,21 @@ impl Members {
     /// # Errors
     /// The rejection that it would meet, or a failure.
     pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Arc<Record>, Miss> {
-        let command = Arc::new(command);
+        let (mut member, mut command) = (member, Arc::new(command));
         loop {
-            match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
-                Answer::Quote(Err(no)) if no.code == Code::BudgetPending && Instant::now() < deadline => self.purse.wait().await,
+            let gone = match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
+                Answer::Quote(Err(no)) if no.code == Code::BudgetPending && Instant::now() < deadline => {
+                    self.purse.wait().await;
+                    continue;
+                }
                 Answer::Quote(Err(no)) if no.code == Code::BudgetPending => return Err(unknown_budget(&no)),
+                Answer::Quote(Err(no)) if no.code == Code::MemberMerged => self.goes_on(member, deadline).await?,
                 Answer::Quote(record) => return record.map_err(Miss::No),
-                _ => return Err(Miss::Failure(Failure::Unavailable("another question was answered".into()))),
+                Answer::Gone(into, place) => Some((into, place)),
+                _ => return Err(another()),
+            };
+            if let Some((into, place)) = gone {
+                (member, command) = (into, Arc::new(Command { header: command.header, ask: merge::of_command(&command.ask, place) }));
             }
         }
     }
@@ -298,10 +311,16 @@ impl Members {
     /// # Errors
     /// A failure.
     pub async fn repeat(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Option<Done>, Miss> {
-        let command = Arc::new(command);
-        match self.query(member, |records| Query::Repeat(command.clone(), records), deadline).await? {
-            Answer::Repeat(Some(seq)) => Ok(self.record(member, seq).await?.map(|record| Done { member, seq, record, repeat: true })),
-            _ => Ok(None),
+        let (mut member, mut command) = (member, Arc::new(command));
+        loop {
+            match self.query(member, |records| Query::Repeat(command.clone(), records), deadline).await? {
+                Answer::Repeat(Some(seq)) => {
+                    let Some(record) = self.record(member, seq).await? else { return Ok(None) };
+                    return self.answered(member, seq, record, true).await.map(Some);
+                }
+                Answer::Gone(into, place) => (member, command) = (into, Arc::new(Command { header: command.header, ask: merge::of_command(&command.ask, place) })),
+                _ => return Ok(None),
+            }
         }
     }
 
@@ -327,10 +346,9 @@ impl Members {
     /// # Errors
     /// `unknown_member`, or a failure.
     pub async fn wallets(&self, member: MemberId, hold: Option<u64>, deadline: Instant) -> Result<(Vec<Wallet>, Option<HoldEnd>), Miss> {
-        match self.region.query(member_key(member), Query::Wallets { hold }, deadline).await {
-            Ok(Answer::Wallets(Some(wallets), ended)) => Ok((wallets, ended)),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
+        match self.inquire(member, |path| Query::Wallets { hold: hold.map(|seq| path.number(seq)) }, deadline).await? {
+            (_, Answer::Wallets(Some(wallets), ended)) => Ok((wallets, ended)),
+            _ => Err(unknown_member()),
         }
     }
 
@@ -359,10 +377,9 @@ impl Members {
     /// # Errors
     /// `unknown_member`, or a failure.
     pub async fn goals(&self, member: MemberId, deadline: Instant) -> Result<Vec<Progress>, Miss> {
-        match self.region.query(member_key(member), Query::Goals, deadline).await {
-            Ok(Answer::Goals(Some(goals))) => Ok(goals),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
+        match self.inquire(member, |_| Query::Goals, deadline).await? {
+            (_, Answer::Goals(Some(goals))) => Ok(goals),
+            _ => Err(unknown_member()),
         }
     }
 
@@ -374,11 +391,14 @@ impl Members {
         self.region.history(member_key(member), from, to).await.map_err(Miss::Failure)
     }
 
-    /// One record.
+    /// One record, by its number as the member knows it: also of one that has gone into it.
     ///
     /// # Errors
     /// A failure of the store.
     pub async fn record(&self, member: MemberId, seq: u64) -> Result<Option<Arc<Record>>, Miss> {
+        if seq >= u64::from(merge::SPAN) {
+            return self.taken_over(member, seq).await;
+        }
         Ok(self.history(member, seq, seq).await?.pop().map(|(_, record)| record))
     }
 
@@ -387,7 +407,8 @@ impl Members {
     /// # Errors
     /// `unknown_member`, or a failure.
     pub async fn follow(&self, member: MemberId, deadline: Instant) -> Result<Followed, Miss> {
-        self.view(member, deadline).await?;
+        // One that has gone says nothing more; what it said is there to be read.
+        self.head(member, deadline).await?;
         self.region.subscribe(member_key(member), deadline).await.map_err(Miss::Failure)
     }
 
@@ -403,12 +424,15 @@ impl Members {
         {
             return Ok(view.clone());
         }
-        match self.region.query(key, Query::View, deadline).await {
-            Ok(Answer::View(Some(view))) => Ok(view),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
+        match self.inquire(member, |_| Query::View, deadline).await? {
+            (_, Answer::View(Some(view))) => Ok(view),
+            _ => Err(unknown_member()),
         }
     }
+}
+
+fn another() -> Miss {
+    Miss::Failure(Failure::Unavailable("another question was answered".into()))
 }
 
 /// The sale can be sent again in a moment: nothing is wrong with it.

@@ -58,6 +58,9 @@ async fn one(members: &Members, store: &dyn Store, shard: ShardId, entity: Entit
     if let Err(miss) = members.finish_pools(member, deadline).await {
         tracing::warn!(%member, ?miss, "a hold of a pool cannot be brought to its end now");
     }
+    if let Err(miss) = members.finish_merge(member, deadline).await {
+        tracing::warn!(%member, ?miss, "a merge cannot be brought to its end now");
+    }
     let next = match members.tick(member, deadline).await {
         Ok(_) => {
             metrics::counter!("tessera_reminders_total", "outcome" => "posted").increment(1);

@@ -65,8 +65,8 @@ pub trait Behaviour: Send + Sync + 'static {
 pub enum Decision<Record, Rejection> {
     /// Append this record.
     Commit(Arc<Record>),
-    /// It was done before: answer with `records[i]`.
-    Repeat(usize),
+    /// It was done before: answer with this record.
+    Repeat(Seq, Arc<Record>),
     /// A business no; nothing is remembered.
     Refuse(Rejection),
 }

@@ -218,10 +218,7 @@ impl<B: Behaviour> Life<B> {
                 Ok(frame) => return Some((record, frame, (request.reply, request.in_flight))),
                 Err(rejection) => Reply::Refused(rejection),
             },
-            Decision::Repeat(index) => match records.get(index) {
-                Some((seq, record)) => Reply::Done { seq: *seq, record: record.clone(), repeat: true },
-                None => Reply::Failed(Failure::Stopped(format!("a repeat named record {index}, which was not read"))),
-            },
+            Decision::Repeat(seq, record) => Reply::Done { seq, record, repeat: true },
             Decision::Refuse(rejection) => Reply::Refused(rejection),
         };
         send(request.reply, reply);

@@ -19,7 +19,7 @@ use crate::{routes, stream};
     info(title = "Tessera", description = "A retailer's loyalty programme: earn and spend points, follow a member. Amounts are integers in minor units; points are in the wallet's smallest unit."),
     paths(
         members::enrol, members::look_up, members::member, members::tier, members::lots, members::holds, members::quests, members::achievements, members::update, members::statement, members::add_alias,
-        members::remove_alias, members::adjust, members::grant_tier, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
+        members::remove_alias, members::adjust, members::grant_tier, members::merge, stream::follow, purchases::purchase, purchases::get, purchases::quote, purchases::deliver, purchases::give_back,
         purchases::void, allowances::allow, allowances::keys, spending::place, spending::get, spending::confirm, spending::cancel, spending::redeem, spending::transfer, spending::get_transfer, spending::get_redemption, spending::reverse, programme::current,
         programme::save, programme::check, programme::roll_back, programme::versions, programme::version, programme::campaigns, reports::roll_forward, reports::liability, reports::closes, reports::close, reports::ifrs15,
         reports::journal, reports::simulate, reports::job, reports::job_result, purchases::claim, batches::batch, pools::found, pools::get, pools::join, pools::leave, exceptions::all, exceptions::close, healthz, readyz,

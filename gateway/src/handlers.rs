@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 use tessera_actors::names::header_hash;
-use tessera_actors::{Done, Members, Miss, Who};
+use tessera_actors::{Done, Members, Miss, SagaState, Who};
 use tessera_api::{answer, read, request};
 use tessera_cluster::Failure;
 use tessera_domain::command::{Ask, Command};
@@ -138,9 +138,14 @@ impl Call {
     pub(crate) async fn known_at(&self, who: &request::Who, field: &str) -> Result<MemberId, Stop> {
         let at = |no: Rejection| Rejection { field: no.field.replacen("/member", field, 1).into(), ..no };
         Ok(match whom(who).map_err(at)? {
-            Who::Member(member) => member,
+            Who::Member(member) => self.members().survivor(member, self.deadline).await?,
             Who::Alias(kind, value) => self.members().look_up(&kind, &value).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(at(no)) } else { miss })?,
         })
+    }
+
+    /// The member that a path names, or the one that it has gone into.
+    pub(crate) async fn member(&self, id: &str) -> Result<MemberId, Stop> {
+        Ok(self.members().survivor(read::member_id(id)?, self.deadline).await?)
     }
 
     /// The languages of `Accept-Language` (RFC 9110), the most wanted first; at most eight are looked at.
@@ -181,6 +186,23 @@ impl Call {
         Ok(answer)
     }
 
+    /// What goes from one member to another, by how it stands.
+    pub(crate) fn saga(&self, done: &Done, state: SagaState, undone: impl Fn() -> Rejection) -> Result<Answer, Stop> {
+        let status = match state {
+            SagaState::Done => StatusCode::CREATED,
+            SagaState::Pending => StatusCode::ACCEPTED,
+            SagaState::Undone => return Err(undone().into()),
+        };
+        let programmes = self.programmes();
+        let mut written = answer::written(&programmes, &self.languages(), done.member, done.seq, &done.record).ok_or_else(unknown_version)?;
+        written.state = Some(said(state));
+        let mut answer = json(status, &written);
+        if done.repeat {
+            answer.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        }
+        Ok(answer)
+    }
+
     pub(crate) fn show(&self, status: StatusCode, member: MemberId, seq: u64, record: &Record) -> Result<Answer, Stop> {
         let programmes = self.programmes();
         let written = answer::written(&programmes, &self.languages(), member, seq, record).ok_or_else(unknown_version)?;
@@ -190,6 +212,15 @@ impl Call {
     pub(crate) async fn ask(&self, status: StatusCode, member: MemberId, header: u128, ask: Ask) -> Result<Answer, Stop> {
         let done = self.members().command(member, Command { header, ask }, self.deadline).await?;
         self.done(status, &done)
+    }
+}
+
+/// As answers say it.
+pub(crate) fn said(state: SagaState) -> &'static str {
+    match state {
+        SagaState::Done => "done",
+        SagaState::Pending => "pending",
+        SagaState::Undone => "undone",
     }
 }
 

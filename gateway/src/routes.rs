@@ -61,6 +61,7 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         ["v1", "members", member, "aliases"] if post => members::add_alias(call, member).await,
         ["v1", "members", member, "aliases", alias] if delete => members::remove_alias(call, member, alias).await,
         ["v1", "members", member, "tier-grants"] if post => members::grant_tier(call, member).await,
+        ["v1", "members", member, "merge"] if post => members::merge(call, member).await,
         ["v1", "members", member, "adjustments"] if post => members::adjust(call, member).await,
         ["v1", "purchases"] if post => purchases::purchase(call).await,
         ["v1", "purchases", purchase] if get => purchases::get(call, purchase).await,
@@ -116,7 +117,7 @@ pub(crate) async fn route(method: &Method, path: &str, call: &Call) -> Answer {
         | ["v1", "members", _, "tier" | "lots" | "holds" | "quests" | "achievements" | "statement" | "events"] => return handlers::method_not_allowed(id, "GET"),
         ["v1", "members" | "purchases" | "quotes" | "returns" | "voids" | "claims" | "batches" | "allowances" | "holds" | "redemptions" | "transfers" | "simulations" | "pools"]
         | ["v1", "reports", "ifrs15" | "journal"]
-        | ["v1", "members", _, "adjustments" | "tier-grants" | "aliases"]
+        | ["v1", "members", _, "adjustments" | "tier-grants" | "merge" | "aliases"]
         | ["v1", "programme", "check" | "rollback"]
         | ["v1", "purchases", _, "deliveries"]
         | ["v1", "pools", _, "members"]

@@ -43,20 +43,28 @@ struct Seen {
 #[utoipa::path(get, path = "/v1/members/{member}/events", tag = "members", operation_id = "events",
     params(("member" = String, Path, description = "The member's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "`seq.n` of the last event seen: goes on after it, without gap or repeat", max_length = 41)),
-    responses((status = 200, description = "`id` is `seq.n`, the n-th public event of record seq; `event` its type; `data` its JSON", body = event::Streamed, content_type = "text/event-stream")))]
+    responses((status = 204, description = "This member has gone into another one, and all that it said has been seen: follow that one"), (status = 200, description = "`id` is `seq.n`, the n-th public event of record seq; `event` its type; `data` its JSON", body = event::Streamed, content_type = "text/event-stream")))]
 pub(crate) async fn follow(call: &Call, id: &str) -> Result<Answer, Stop> {
     let member = read::member_id(id)?;
     let last = match call.headers.get("last-event-id") {
         None => None,
         Some(id) => Some(seen(id).ok_or_else(|| Rejection::new(Code::Invalid, "Last-Event-ID", "the id of an event of this stream, such as 12.0"))?),
     };
+    // One that has gone into another member says nothing more: what a reader has missed, then the end; a new reader follows the other.
+    let survivor = call.members().survivor(member, call.deadline).await?;
+    let (member, ended) = if last.is_some() { (member, survivor != member) } else { (survivor, false) };
     let live = call.members().follow(member, call.deadline).await?;
     if last.is_some_and(|last| last.seq > live.head) {
         return Err(Rejection::new(Code::Invalid, "Last-Event-ID", "this is ahead of the member's journal: it is of another member, or of a node that was put back; follow without it").into());
     }
+    if ended && last.is_some_and(|last| last.seq == live.head) {
+        let mut answer = Answer::new(Bytes::new());
+        *answer.status_mut() = http::StatusCode::NO_CONTENT;
+        return Ok(answer);
+    }
     let after = last.unwrap_or(Seen { seq: live.head, n: u64::MAX });
     let (queue, chunks) = mpsc::channel(QUEUE);
-    let reader = Reader { members: call.members().clone(), member, queue, stop: call.surface.stop.clone() };
+    let reader = Reader { members: call.members().clone(), member, ended, queue, stop: call.surface.stop.clone() };
     tokio::spawn(reader.run(live, after));
     let mut answer = Answer::new(Bytes::new());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -97,6 +105,8 @@ impl Body for Chunks {
 struct Reader {
     members: Members,
     member: MemberId,
+    /// It has gone: there is nothing to wait for.
+    ended: bool,
     queue: mpsc::Sender<Bytes>,
     stop: watch::Receiver<bool>,
 }
@@ -124,6 +134,9 @@ impl Reader {
             }
             from = to + 1;
         }
+        if self.ended {
+            return None;
+        }
         let head = live.head;
         loop {
             match tokio::time::timeout(KEEP_ALIVE, live.receiver.recv()).await {
@@ -141,6 +154,9 @@ impl Reader {
                         }
                     };
                     self.give(text).await?;
+                    if matches!(published.record.body, tessera_domain::record::Body::Merged { place: Some(_), .. }) {
+                        return None;
+                    }
                 }
             }
         }

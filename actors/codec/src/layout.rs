@@ -12,13 +12,14 @@ use tessera_domain::Text;
 use tessera_domain::basket::{Allowed, Basket, HeadDiscount, Line, LineKind, ReturnOf, Tender};
 use tessera_domain::budget::BudgetRecord;
 use tessera_domain::campaigns::{CampaignKey, Got, Room};
-use tessera_domain::earn::{Award, Source};
+use tessera_domain::earn::{self, Award};
 use tessera_domain::goals::{Given, Part, Progress, StepState};
 use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
 use tessera_domain::receipts::{self, Bearer, BookRecord, Why};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Allowance, Holding, Member};
+use tessera_domain::merge::{Absorbed, Going, Merges, Source};
 use tessera_domain::number::{Currency, Decimal, Ratio};
 use tessera_domain::pool::{Loan, Pooled};
 use tessera_domain::profile::{Birthday, Change, Found, Profile};
@@ -106,7 +107,7 @@ frozen_enum!(LineKind {
 });
 frozen_enum!(KeyKind { 0 => Purchase {}, 1 => Return {}, 2 => Void {} });
 frozen_enum!(SaleName { 0 => Seq { 0: seq }, 1 => Keys { 0: keys } });
-frozen_enum!(Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet }, 5 => CampaignCap { 0: campaign }, 6 => CampaignBudget { 0: campaign } });
+frozen_enum!(earn::Source { 0 => Base { 0: rule }, 1 => Multiplier { 0: rule }, 2 => Bonus { 0: rule }, 3 => PurchaseCap { 0: wallet }, 4 => MemberCap { 0: wallet }, 5 => CampaignCap { 0: campaign }, 6 => CampaignBudget { 0: campaign } });
 frozen_enum!(Notice { 0 => TendersDiffer {}, 1 => UnknownStore {}, 2 => ReturnDoesNotFit {}, 3 => AllowanceExceeded {} });
 frozen_enum!(Asked { 0 => Points { 0: points }, 1 => Money { 0: currency, 1: amount } });
 frozen_enum!(HoldEnd { 0 => Confirmed {}, 1 => Cancelled {}, 2 => Expired {} });
@@ -145,6 +146,10 @@ frozen_enum!(Body {
     30 => Gathered { hold, wallet, complete, expires_at, loans },
     31 => CameHome { from, seq },
     32 => Homed { seq },
+    33 => Merging { into },
+    34 => Absorbed { 0: absorbed },
+    35 => AbsorbRefused { from, merge },
+    36 => Merged { into, merge, place },
 });
 frozen_enum!(Event {
     1 => Points { 0: wallet, 1: movement },
@@ -199,6 +204,8 @@ frozen_enum!(Movement {
     31 => Lent { lot, points, activated_at, expires_at },
     32 => HeldFor { hold, lot, points },
     33 => SentHome { lot, points },
+    34 => MergedIn { 0: figures },
+    35 => MergedOut { 0: figures },
 });
 
 // The history of a programme.
@@ -207,7 +214,7 @@ frozen_struct!(Save { after, author, note, origin, digest, parts });
 frozen_enum!(versions::Body { 1 => Kept { part }, 2 => Saved { 0: save } });
 frozen_struct!(VersionRecord { at, body });
 
-// The snapshot of a member.
+// The snapshot of a member, and what of it goes into another one's record.
 frozen_struct!(Page { fingerprints, seqs, newest });
 frozen_struct!(Holding { alias, from, until });
 frozen_struct!(Lot { id, activated_at, expires_at, left, held, repaid, expired, lapsed, given, gift });
@@ -215,6 +222,10 @@ frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
 frozen_struct!(Loan { lot, lender, theirs, activated_at, expires_at, left, at });
 frozen_struct!(Pooled { of, members, gathering, homing, loans });
+frozen_struct!(Source { member, records, merge, parts, of });
+frozen_struct!(Going { into, seq, since, place });
+frozen_struct!(Merges { sources, refused, going });
+frozen_struct!(Absorbed { from, merge, part, of, place, journals, state });
 frozen_struct!(Allowance { seq, wallet, left, not_after, counters });
 frozen_struct!(Grant { goal, level, since, until, ended });
 frozen_struct!(Tier { level, history, metric, visits, grants, withdrawn, noticed, reviewed, enrolled });
@@ -281,6 +292,7 @@ impl Wire for Member {
         self.giving.put(to)?;
         self.ungiven.put(to)?;
         self.pool.put(to)?;
+        self.merges.put(to)?;
         self.allowances.put(to)?;
         self.waiting.put(to)?;
         self.awaited.put(to)?;
@@ -323,6 +335,7 @@ impl Wire for Core {
             giving: Vec::get(from)?,
             ungiven: Vec::get(from)?,
             pool: Option::get(from)?,
+            merges: Option::get(from)?,
             allowances: Vec::get(from)?,
             waiting: Vec::get(from)?,
             awaited: Vec::get(from)?,

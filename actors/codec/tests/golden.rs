@@ -17,12 +17,14 @@ use tessera_domain::goals::Part;
 use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
+use tessera_domain::merge::Absorbed;
 use tessera_domain::number::{Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
     Alias, Asked, Back, Beginning, Body, Claim, Event, Figures, HoldEnd, Left, Movement, Notice, Offline, PoolHold, Record, Returned, Sale, SaleLeft, Share, Standing, Taken, TierWhy, Unlock,
 };
 use tessera_domain::time::Day;
+use tessera_domain::wallet::Lot;
 use tessera_domain::versions::{self, Origin, Save, VersionRecord};
 
 const ENTITY: &[u8] = &[9; 22];
@@ -151,6 +153,8 @@ fn events() -> Vec<Event> {
         Movement::Lent { lot: lot(9, 0), points: 6, activated_at, expires_at },
         Movement::HeldFor { hold: 5, lot: lot(9, 0), points: 6 },
         Movement::SentHome { lot: lot(9, 0), points: 2 },
+        Movement::MergedIn(Figures { available: 3, pending: 2, held: 1, debt: 0 }),
+        Movement::MergedOut(Figures { available: 3, pending: 2, held: 1, debt: 0 }),
         Movement::Noticed { points: 41, until: AT + 86_400_000 },
         Movement::Sent { lot: lot(3, 0), points: 4 },
         Movement::Received { lot: lot(9, 3), points: 4, activated_at, expires_at },
@@ -230,16 +234,29 @@ fn records() -> Vec<(&'static str, Record)> {
         ("gathered", Body::Gathered { hold: 5, wallet: 0, complete: true, expires_at: AT + 9, loans: vec![(MemberId(9), vec![LotId { seq: 4, n: 1 }])] }),
         ("came_home", Body::CameHome { from: MemberId(8), seq: 6 }),
         ("homed", Body::Homed { seq: 6 }),
+        ("absorbed", Body::Absorbed(Box::new(Absorbed { from: MemberId(8), merge: 9, part: 0, of: 1, place: 1, journals: vec![(MemberId(8), 9), (MemberId(7), 3)], state: Box::new(part()) }))),
+        ("absorb_refused", Body::AbsorbRefused { from: MemberId(9), merge: 4 }),
+        ("merged", Body::Merged { into: MemberId(8), merge: 9, place: Some(1) }),
+        ("merging", Body::Merging { into: MemberId(8) }),
         ("alias_removed", Body::AliasRemoved { kind: "card".into(), hash: u128::MAX }),
     ];
     let after: SmallVec<[(u8, Figures); 1]> = smallvec![(0, Figures { available: 41, pending: 10, held: 4, debt: 0 }), (1, Figures { available: 100, pending: 0, held: 0, debt: 0 })];
     bodies.map(|(name, body)| (name, Record { at: AT, programme: 7, header: u128::MAX - 1, body, events: events(), after: after.clone(), tier: 1 })).into()
 }
 
-/// A member that has everything in its state.
+/// What another member brings.
+fn part() -> Member {
+    let mut part = Member { purchases: 2, ended_holds: vec![((1 << 24) + 7, HoldEnd::Confirmed)], ..Member::default() };
+    part.wallets.resize_with(1, Default::default);
+    part.wallets[0].live.push(Lot::new(lot((1 << 24) + 5, 0), 3, AT, AT + 9));
+    part.keys.open = Page { fingerprints: vec![5], seqs: vec![(1 << 24) + 5], newest: AT };
+    part
+}
+
+/// A member that has everything in its state; one that has gone has nothing.
 fn member() -> Member {
     let mut member = Member::default();
-    for (_, record) in records() {
+    for (_, record) in records().into_iter().filter(|(name, _)| *name != "merged") {
         member.apply(&record);
     }
     member

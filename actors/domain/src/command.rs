@@ -6,6 +6,7 @@ use crate::Text;
 use crate::basket::Basket;
 use crate::ids::{LotId, MemberId, PoolId};
 use crate::keys::{KeyKind, Keys};
+use crate::member::Member;
 use crate::number::{Currency, Decimal};
 use crate::pool::Home;
 use crate::record::{Alias, Asked, Offline, PoolHold};
@@ -61,6 +62,14 @@ pub enum Ask {
     TakeHome { from: MemberId, seq: u64, lots: Vec<Home> },
     /// All of them have.
     Homed { seq: u64 },
+    /// Goes into another member: the first step of a saga.
+    Merge { into: MemberId },
+    /// Takes a part of the state of a member that goes into this one.
+    Absorb { from: MemberId, merge: u64, part: u16, state: Arc<Member> },
+    /// Will not be taken, unless it has been: a first part was refused for what it is.
+    RefuseMerge { from: MemberId, merge: u64 },
+    /// How that one answered. `place`: that of this journal there.
+    SettleMerge { merge: u64, place: Option<u8> },
     AddAlias { alias: Alias },
     RemoveAlias { kind: Text, hash: u128 },
     /// Posts what time has brought about: sent by a reminder.

@@ -104,6 +104,14 @@ pub fn postings(record: &Record, programmes: &Programmes) -> Option<Vec<Posting>
             Movement::Sent { points, .. } | Movement::Given { points, .. } | Movement::SentHome { points, .. } => post(Column::Active, Kind::Transferred, -points),
             Movement::GivenClaimed { points, .. } => post(Column::Active, Kind::Reversed, -points),
             Movement::Received { points, .. } | Movement::Gifted { points, .. } | Movement::GivenBack { points, .. } | Movement::Lent { points, .. } => post(Column::Active, Kind::Transferred, points),
+            Movement::MergedIn(of) => {
+                post(Column::Pending, Kind::Transferred, of.pending);
+                post(Column::Active, Kind::Transferred, of.net() - of.pending);
+            }
+            Movement::MergedOut(of) => {
+                post(Column::Pending, Kind::Transferred, -of.pending);
+                post(Column::Active, Kind::Transferred, of.pending - of.net());
+            }
             // From a lot to debt, from free to held: the sum of the column stays.
             Movement::DebtRepaid { .. }
             | Movement::Overdrawn { .. }

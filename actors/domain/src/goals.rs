@@ -229,11 +229,12 @@ impl Goal {
     }
 }
 
-/// Rewards that are remembered one by one, the last ones: what comes back takes the last first.
-const REWARDS: usize = 64;
+/// Rewards of one goal that are remembered one by one, the last ones: what comes back takes the last first. Far more than a member completes a
+/// quest in the time in which goods come back.
+const REWARDS: usize = 1_000;
 
 impl Progress {
-    fn given(&mut self, given: Given) {
+    pub(crate) fn given(&mut self, given: Given) {
         if self.rewards.len() >= REWARDS {
             self.rewards.remove(0);
         }

@@ -102,10 +102,11 @@ pub fn home(from: crate::ids::MemberId, seq: u64) -> u64 {
     fingerprint(&[b"home", &from.0.to_le_bytes(), &seq.to_le_bytes()])
 }
 
-/// Fingerprint of a redemption by an allowance. Stored.
+/// Fingerprint of a redemption by an allowance, by its number in the journal that gave it: the same wherever that goes on. Stored.
 #[must_use]
 pub fn allowed(used: crate::basket::Allowed) -> u64 {
-    fingerprint(&[b"allowed", &used.allowance.to_le_bytes(), &used.counter.to_le_bytes()])
+    let allowance = used.allowance % u64::from(crate::merge::SPAN);
+    fingerprint(&[b"allowed", &allowance.to_le_bytes(), &used.counter.to_le_bytes()])
 }
 
 /// xxh3-64 over the parts, each preceded by its length.

@@ -18,6 +18,7 @@
 //! | [`command`], [`record`], [`rejection`] | what is asked, what is appended, the closed list of noes |
 //! | [`member`] | the state of a member, its fold, its view |
 //! | [`decide`] | one file per command |
+//! | [`pool`], [`merge`] | the right to spend each other's points; one member goes into another |
 //! | [`finance`] | roll-forward by accounting day, IFRS 15 by cohort |
 //! | [`receipts`] | for which member a receipt counts; exceptions for staff |
 //! | [`simulate`] | a draft programme over what really happened |
@@ -34,6 +35,7 @@ pub mod goals;
 pub mod ids;
 pub mod keys;
 pub mod member;
+pub mod merge;
 pub mod number;
 pub mod pool;
 pub mod profile;

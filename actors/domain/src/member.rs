@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::campaigns::Got;
 use crate::goals::{self, Progress};
 use crate::keys::{KeyIndex, KeyKind};
+use crate::merge::{Going, Merges};
 use crate::pool::Pooled;
 use crate::profile::Profile;
 use crate::programme::Programme;
@@ -59,6 +60,8 @@ pub struct Member {
     pub ungiven: Vec<u32>,
     /// What it knows of pools.
     pub pool: Option<Box<Pooled>>,
+    /// What it knows of merges.
+    pub merges: Option<Box<Merges>>,
     /// Allowances, also those that ended: their uses may still arrive.
     pub allowances: Vec<Allowance>,
     /// Redemptions that were reversed.
@@ -137,15 +140,30 @@ impl Member {
         self.wallets.get(usize::from(wallet)).map_or(Figures::default(), |wallet| wallet.figures)
     }
 
+    /// Where it goes, or has gone.
+    #[must_use]
+    pub fn going(&self) -> Option<&Going> {
+        self.merges.as_ref().and_then(|merges| merges.going.as_ref())
+    }
+
+    /// Whether there is a record of this number: an own one, or of a member that has gone into this one.
+    #[must_use]
+    pub fn knows(&self, seq: u64) -> bool {
+        (1..=self.seq).contains(&seq) || self.merges.as_ref().is_some_and(|merges| merges.elsewhere(seq).is_some())
+    }
+
     fn wallet_mut(&mut self, wallet: u8) -> &mut Wallet {
-        let place = usize::from(wallet);
+        self.purse(wallet.into())
+    }
+
+    pub(crate) fn purse(&mut self, place: usize) -> &mut Wallet {
         if self.wallets.len() <= place {
             self.wallets.resize_with(place + 1, Wallet::default);
         }
         &mut self.wallets[place]
     }
 
-    fn progress_mut(&mut self, goal: crate::ids::GoalKey) -> &mut Progress {
+    pub(crate) fn progress_mut(&mut self, goal: crate::ids::GoalKey) -> &mut Progress {
         let at = match self.goals.binary_search_by_key(&goal, |progress| progress.key) {
             Ok(at) => at,
             Err(at) => {
@@ -165,6 +183,9 @@ impl Member {
     /// When something comes about by itself.
     #[must_use]
     pub fn next_due(&self, programme: &Programme) -> Millis {
+        if let Some(going) = self.going() {
+            return if going.place.is_some() { crate::time::NEVER } else { going.since + GIFT };
+        }
         let (tiers, zone) = (&programme.tiers, &programme.zone);
         let notice = |number: u8| programme.wallet(number).expiry.map_or(0, |rule| rule.notice_days);
         let of = |(number, wallet): (u8, &Wallet)| wallet.next_due().min(wallet.next_notice(notice(number)));
@@ -172,7 +193,7 @@ impl Member {
         let giving = self.giving.iter().map(|(_, since)| since + GIFT).min().unwrap_or(crate::time::NEVER);
         let open = self.pool.iter().flat_map(|pool| pool.gathering.iter().chain(&pool.homing));
         let giving = open.map(|(_, since)| since + GIFT).min().unwrap_or(crate::time::NEVER).min(giving);
-        let waiting = self.waiting.first().map_or(crate::time::NEVER, |(_, since)| since + WAIT).min(giving);
+        let waiting = self.waiting.iter().map(|(_, since)| since + WAIT).min().unwrap_or(crate::time::NEVER).min(giving);
         wallets.min(waiting).min(self.tier.next_review(tiers, zone)).min(self.tier.next_grant_end()).min(self.tier.next_notice(tiers, zone))
     }
 
@@ -239,6 +260,28 @@ impl Member {
             pool.apply(short(self.seq), record);
             if pool.is_empty() {
                 self.pool = None;
+            }
+        }
+    }
+
+    /// A merge is settled: nothing is left of what has gone but where it went.
+    fn gone(&mut self, place: Option<u8>) {
+        let Some(merges) = &mut self.merges else { return };
+        match place {
+            None => merges.going = None,
+            Some(place) => {
+                merges.going.iter_mut().for_each(|going| going.place = Some(place));
+                let figures = |wallet: &Wallet| Wallet { figures: wallet.figures, ..Wallet::default() };
+                *self = Self {
+                    seq: self.seq,
+                    last_at: self.last_at,
+                    enrolled_at: self.enrolled_at,
+                    programme: self.programme,
+                    // The record's events take them.
+                    wallets: self.wallets.iter().map(figures).collect(),
+                    merges: self.merges.take(),
+                    ..Self::default()
+                };
             }
         }
     }
@@ -326,6 +369,20 @@ impl Member {
             }
             Body::Redeemed { offline: Some(offline), .. } => self.keys.insert(crate::keys::allowed(offline.used), self.seq, record.at),
             Body::Updated(change) => self.profile.apply(change),
+            Body::Merging { into } => {
+                let (seq, since) = (short(self.seq), record.at);
+                self.merges.get_or_insert_default().going = Some(Going { into: *into, seq, since, place: None });
+            }
+            Body::Absorbed(absorbed) => {
+                let seq = short(self.seq);
+                self.merges.get_or_insert_default().take(absorbed, seq);
+                self.join(absorbed);
+            }
+            Body::AbsorbRefused { from, merge } => {
+                let seq = short(self.seq);
+                self.merges.get_or_insert_default().refused.push((*from, *merge, seq));
+            }
+            Body::Merged { place, .. } => self.gone(*place),
             Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } | Body::Homed { .. } => {}
             Body::Elapsed | Body::HoldConfirmed { .. } | Body::HoldCancelled { .. } | Body::Redeemed { .. } | Body::Adjusted { .. } | Body::Delivered { .. } | Body::Transferred { .. } | Body::TierGiven { .. } => {}
         }
@@ -353,7 +410,12 @@ impl Member {
                 _ => {}
             }
         }
-        if record.at - self.tidied_at >= TIDY_EVERY {
+        if let Body::Absorbed(absorbed) = &record.body {
+            // After what its own periods have brought about before.
+            self.tier.join(&absorbed.state.tier);
+        }
+        // One that goes must stay as it is: its state may be on its way.
+        if record.at - self.tidied_at >= TIDY_EVERY && self.going().is_none() {
             self.tidied_at = record.at;
             self.wallets.iter_mut().for_each(|wallet| wallet.forget(record.at));
             self.allowances.retain(|known| record.at < known.not_after + WAIT);

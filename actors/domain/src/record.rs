@@ -11,6 +11,7 @@ use crate::command::Return;
 use crate::earn::Award;
 use crate::ids::{GoalKey, LotId, MemberId, PoolId};
 use crate::keys::Keys;
+use crate::merge::Absorbed;
 use crate::goals::Part;
 use crate::number::{Currency, Decimal, Ratio};
 use crate::profile::{Change, Found};
@@ -95,6 +96,14 @@ pub enum Body {
     ReturnWaits(Box<Return>),
     /// What a till may take without a connection until an instant.
     Allowed { wallet: u8, store: Text, till: Text, points: i64, not_after: Millis, ttl_ms: Option<i64> },
+    /// The member goes into another one, and changes no more until that is settled.
+    Merging { into: MemberId },
+    /// A part of the state of a member that goes into this one.
+    Absorbed(Box<Absorbed>),
+    /// A merge that this member does not take, and never will.
+    AbsorbRefused { from: MemberId, merge: u64 },
+    /// How a merge ended. `place`: that of its journal with the other; none: it was not taken, and all is as before.
+    Merged { into: MemberId, merge: u64, place: Option<u8> },
     /// Nobody asked: time has brought the events about.
     Elapsed,
 }
@@ -401,6 +410,10 @@ pub enum Movement {
     SentHome { lot: LotId, points: i64 },
     /// A new lot, from another wallet.
     Received { lot: LotId, points: i64, activated_at: Millis, expires_at: Millis },
+    /// What a member that goes into this one had, as it stands in the lots of the record's content.
+    MergedIn(Figures),
+    /// All that the member had goes to another one.
+    MergedOut(Figures),
 }
 
 /// How a hold ended.
@@ -420,6 +433,12 @@ pub enum TierWhy {
 }
 
 impl Figures {
+    /// Σ lots − Σ debt.
+    #[must_use]
+    pub fn net(&self) -> i64 {
+        self.available + self.pending + self.held - self.debt
+    }
+
     /// Folds one movement in. Total: figures saturate, and the invariants say they never have to.
     pub fn apply(&mut self, movement: &Movement) {
         let add = |figure: &mut i64, points: i64| *figure = figure.saturating_add(points);
@@ -460,6 +479,18 @@ impl Figures {
                 add(&mut self.debt, -points);
             }
             Movement::DebtWrittenOff { points } => add(&mut self.debt, -points),
+            Movement::MergedIn(of) => {
+                add(&mut self.available, of.available);
+                add(&mut self.pending, of.pending);
+                add(&mut self.held, of.held);
+                add(&mut self.debt, of.debt);
+            }
+            Movement::MergedOut(of) => {
+                add(&mut self.available, -of.available);
+                add(&mut self.pending, -of.pending);
+                add(&mut self.held, -of.held);
+                add(&mut self.debt, -of.debt);
+            }
             Movement::Rescheduled { .. }
             | Movement::HoldEnded { .. }
             | Movement::ExpiredCounted { .. }

@@ -111,6 +111,12 @@ codes! {
     NotInPool = "not_in_pool", Conflict;
     /// The pool has as many members as it may have.
     PoolFull = "pool_full", Conflict;
+    /// The member cannot go into the other one now.
+    MergeRefused = "merge_refused", Conflict;
+    /// The member goes, or has gone, into another one.
+    MemberMerged = "member_merged", Conflict;
+    /// Records of a member that has gone into this one are needed.
+    RecordsElsewhere = "records_elsewhere", Conflict;
     /// The hold still waits for the points of others.
     HoldPending = "hold_pending", Conflict;
     /// Staff have given no tier that could end.

@@ -13,6 +13,7 @@ use crate::command::{Allow, Ask, BlindReturn, Command, Purchase, Return, SaleNam
 use crate::decide::{Context, Decision, decide, due, needs};
 use crate::ids::MemberId;
 use crate::member::Member;
+use crate::merge;
 use crate::programme::{Programme, Programmes};
 use crate::record::{Body, Event, Figures, Offline, Record};
 use crate::time::Millis;
@@ -175,21 +176,7 @@ impl Mirror {
     }
 
     fn basket(&self, basket: &Arc<Basket>) -> Arc<Basket> {
-        let names = basket.tenders.iter().any(|tender| tender.hold.is_some() || tender.offline.is_some()) || basket.lines.iter().any(|line| line.returns.is_some());
-        if !names {
-            return basket.clone();
-        }
-        let mut mine = Basket::clone(basket);
-        for hold in mine.tenders.iter_mut().filter_map(|tender| tender.hold.as_mut()) {
-            *hold = self.number(*hold);
-        }
-        for used in mine.tenders.iter_mut().filter_map(|tender| tender.offline.as_mut()) {
-            used.allowance = self.number(used.allowance);
-        }
-        for returns in mine.lines.iter_mut().filter_map(|line| line.returns.as_mut()) {
-            returns.sale = self.number(returns.sale);
-        }
-        Arc::new(mine)
+        merge::basket(basket, |seq| self.number(seq))
     }
 
     /// The command that a record answered.
@@ -228,6 +215,8 @@ impl Mirror {
             Body::Gave { wallet, points, to } => Ask::Give { wallet: *wallet, points: *points, to: *to },
             // What another member gave is taken as it was: that member may have less here.
             Body::Took { .. } | Body::TakeRefused { .. } => return None,
+            // Each goes its own way here, as if it had stayed apart.
+            Body::Merging { .. } | Body::Absorbed(_) | Body::AbsorbRefused { .. } | Body::Merged { .. } => return None,
             Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } | Body::Lent { .. } | Body::LendRefused { .. } | Body::Gathered { .. } | Body::CameHome { .. } | Body::Homed { .. } => return None,
             Body::GiftSettled { gift, taken } => Ask::SettleGift { gift: self.number(*gift), taken: *taken },
             // The draft's own times come about with its next command.

@@ -265,7 +265,8 @@ impl Wallet {
                 }
             }
             Movement::Overdrawn { lot, points, activated_at, expires_at } => self.place(Lot::new(lot, points, activated_at, expires_at)),
-            Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
+            // Lots come with the record's content.
+            Movement::MergedIn(_) | Movement::MergedOut(_) | Movement::DebtRaised { .. } | Movement::DebtWrittenOff { .. } => {}
         }
     }
 
@@ -289,7 +290,7 @@ impl Wallet {
         });
     }
 
-    fn owe(&mut self, of: LotId, points: i64) {
+    pub(crate) fn owe(&mut self, of: LotId, points: i64) {
         match self.owed.iter_mut().find(|(origin, _)| *origin == of) {
             Some((_, owed)) => *owed += points,
             None => self.owed.push((of, points)),
@@ -320,7 +321,7 @@ impl Wallet {
         self.place(lot);
     }
 
-    fn place(&mut self, lot: Lot) {
+    pub(crate) fn place(&mut self, lot: Lot) {
         if lot.free() > 0 {
             let at = self.live.partition_point(|other| other.order() < lot.order());
             self.live.insert(at, lot);

@@ -10,7 +10,7 @@ use tessera_domain::{Code, Rejection};
 use super::{Done, Members, Miss, alias, failure, unknown_member};
 use crate::aliases::Reserved;
 use crate::member::{Answer, Query};
-use crate::names::{alias_hash, member_key};
+use crate::names::alias_hash;
 
 impl Members {
     /// Gives a member an alias.
@@ -54,10 +54,9 @@ impl Members {
 
     /// Whether a member holds an alias now, as its journal has it: a repeat may be of a removal before it was added again.
     pub(super) async fn holds(&self, member: MemberId, kind: &str, hash: u128, deadline: Instant) -> Result<bool, Miss> {
-        match self.region.query(member_key(member), Query::Holds { kind: kind.into(), hash }, deadline).await {
-            Ok(Answer::Holds(holds)) => Ok(holds),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
+        match self.inquire(member, |_| Query::Holds { kind: kind.into(), hash }, deadline).await? {
+            (_, Answer::Holds(holds)) => Ok(holds),
+            _ => Err(unknown_member()),
         }
     }
 

@@ -8,7 +8,7 @@ use tessera_domain::ids::MemberId;
 use tessera_domain::record::{Body, Record};
 use tessera_domain::{Code, Rejection};
 
-use super::{Done, GiftState, Members, Miss, unknown_member};
+use super::{Done, SagaState, Members, Miss, unknown_member};
 use crate::member::{Answer, Query};
 use crate::names::member_key;
 
@@ -17,15 +17,16 @@ impl Members {
     ///
     /// # Errors
     /// `unknown_member` when there is no such taker, the rejection of the giver, or a failure.
-    pub async fn give(&self, from: MemberId, header: u128, wallet: u8, points: i64, to: MemberId, deadline: Instant) -> Result<(Done, GiftState), Miss> {
+    pub async fn give(&self, from: MemberId, header: u128, wallet: u8, points: i64, to: MemberId, deadline: Instant) -> Result<(Done, SagaState), Miss> {
         if from == to {
             return Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")));
         }
         // It must be able to answer: a member that exists is never gone. One that cannot be asked now may not exist.
         self.view(to, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/recipient".into(), ..no }) } else { miss })?;
         let done = self.command(from, Command { header, ask: Ask::Give { wallet, points, to } }, deadline).await?;
+        let from = done.member;
         let state = match self.gift(from, done.seq, deadline).await? {
-            GiftState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(GiftState::Pending),
+            SagaState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(SagaState::Pending),
             settled => settled,
         };
         Ok((done, state))
@@ -35,12 +36,11 @@ impl Members {
     ///
     /// # Errors
     /// A failure.
-    pub async fn gift(&self, from: MemberId, seq: u64, deadline: Instant) -> Result<GiftState, Miss> {
-        match self.region.query(member_key(from), Query::Gift(Some(seq)), deadline).await {
-            Ok(Answer::Gifts(pending, _)) if pending.contains(&seq) => Ok(GiftState::Pending),
-            Ok(Answer::Gifts(_, taken)) => Ok(if taken { GiftState::Done } else { GiftState::Undone }),
-            Ok(_) => Err(unknown_member()),
-            Err(failure) => Err(Miss::Failure(failure)),
+    pub async fn gift(&self, from: MemberId, seq: u64, deadline: Instant) -> Result<SagaState, Miss> {
+        match self.inquire(from, |path| Query::Gift(Some(path.number(seq))), deadline).await? {
+            (of, Answer::Gifts(pending, _)) if of == from && pending.contains(&seq) => Ok(SagaState::Pending),
+            (_, Answer::Gifts(_, taken)) => Ok(if taken { SagaState::Done } else { SagaState::Undone }),
+            _ => Err(unknown_member()),
         }
     }
 
@@ -59,8 +59,8 @@ impl Members {
     }
 
     /// The taker's answer, then the giver's last step. Each may be repeated by anybody: it takes effect once.
-    async fn finish_gift(&self, from: MemberId, seq: u64, record: &Record, deadline: Instant) -> Result<GiftState, Miss> {
-        let (Body::Gave { to, .. }, Some(gift)) = (&record.body, decide::gift(from, seq, record)) else { return Ok(GiftState::Done) };
+    async fn finish_gift(&self, from: MemberId, seq: u64, record: &Record, deadline: Instant) -> Result<SagaState, Miss> {
+        let (Body::Gave { to, .. }, Some(gift)) = (&record.body, decide::gift(from, seq, record)) else { return Ok(SagaState::Done) };
         let answered = self.command(*to, Command { header: 0, ask: Ask::Take(Box::new(gift)) }, deadline).await?;
         let taken = matches!(answered.record.body, Body::Took { .. });
         match self.command(from, Command { header: 0, ask: Ask::SettleGift { gift: seq, taken } }, deadline).await {
@@ -69,6 +69,6 @@ impl Members {
             Err(Miss::No(no)) if no.code == Code::NothingDue => {}
             Err(miss) => return Err(miss),
         }
-        Ok(if taken { GiftState::Done } else { GiftState::Undone })
+        Ok(if taken { SagaState::Done } else { SagaState::Undone })
     }
 }

@@ -21,6 +21,8 @@ impl Members {
     async fn pooled(&self, member: MemberId, deadline: Instant) -> Result<Pooled, Miss> {
         match self.region.query(member_key(member), Query::Pool, deadline).await {
             Ok(Answer::Pool(Some(pooled))) => Ok(*pooled),
+            // One that goes into another member is in no pool, and nothing of it is under way.
+            Ok(Answer::Gone(..)) => Ok(Pooled::default()),
             Ok(_) => Err(unknown_member()),
             Err(failure) => Err(Miss::Failure(failure)),
         }
@@ -80,6 +82,7 @@ impl Members {
     /// # Errors
     /// `in_pool`, or a failure.
     pub async fn found_pool(&self, founder: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
+        let founder = self.survivor(founder, deadline).await?;
         self.unless_pooled(founder, Command { header, ask: Ask::FoundPool { founder } }, deadline).await
     }
 
@@ -88,6 +91,7 @@ impl Members {
     /// # Errors
     /// `in_pool`, `pool_full`, `unknown_pool`, or a failure.
     pub async fn join_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
+        let member = self.survivor(member, deadline).await?;
         let command = Command { header, ask: Ask::JoinPool { pool } };
         let joined = match self.repeat(member, command.clone(), deadline).await? {
             Some(joined) => joined,
@@ -130,6 +134,7 @@ impl Members {
     /// # Errors
     /// `not_in_pool`, `unknown_pool`, or a failure.
     pub async fn leave_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
+        let member = self.survivor(member, deadline).await?;
         let command = Command { header, ask: Ask::LeavePool { pool } };
         let left = match self.repeat(member, command.clone(), deadline).await? {
             Some(done) => Ok(done),
@@ -152,6 +157,7 @@ impl Members {
     /// # Errors
     /// `not_in_pool`, `insufficient_points`, a rejection, or a failure.
     pub async fn pool_hold(&self, member: MemberId, header: u128, wallet: u8, asked: Asked, ttl_ms: Option<i64>, deadline: Instant) -> Result<Done, Miss> {
+        let member = self.survivor(member, deadline).await?;
         for attempt in 0..TRIES {
             if let Some(done) = self.try_hold(member, key_of(header, attempt), wallet, asked, ttl_ms, deadline).await? {
                 return Ok(done);
@@ -292,6 +298,7 @@ impl Members {
     /// # Errors
     /// As [`Self::pool_hold`].
     pub async fn pool_redeem(&self, member: MemberId, header: u128, wallet: u8, asked: Asked, deadline: Instant) -> Result<Done, Miss> {
+        let member = self.survivor(member, deadline).await?;
         let confirm = |hold| Command { header, ask: Ask::ConfirmHold { hold, points: None } };
         let any = || Some(Box::new(PoolHold { pool: PoolId { founder: member, seq: 0 }, parts: Vec::new() }));
         for attempt in 0..TRIES {

@@ -125,12 +125,12 @@ pub struct Written<'a> {
     pub to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<i64>,
-    /// Of a gift: to whom, or from whom.
+    /// Of a gift or a merge: to whom, or from whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub giver: Option<String>,
-    /// How a gift stands: `pending`, `done` or `undone`.
+    /// How a gift or a merge stands: `pending`, `done` or `undone`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
     /// Minor units that those points are worth, where money was asked for.
@@ -229,6 +229,11 @@ pub enum What {
     /// Lent points are back.
     CameHome,
     Homed,
+    /// Goes into another member.
+    Merge,
+    MergeIn,
+    MergeRefused,
+    MergeSettled,
     Delivery,
     AliasAdded,
     AliasRemoved,

@@ -19,7 +19,8 @@ pub struct Published<'a> {
     pub seq: u64,
     #[schema(format = DateTime)]
     pub at: String,
-    /// The purchase, hold or redemption; the quest or achievement; of `tier.will_downgrade` the tier to come.
+    /// The purchase, hold or redemption; the quest or achievement; of `tier.will_downgrade` the tier to come; of `member.merged` the other member:
+    /// the one that goes on, or the one that has gone into this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The wallet of `points`.
@@ -106,7 +107,15 @@ pub fn published<'a>(programmes: &'a Programmes, member: MemberId, seq: u64, rec
             found.push(("points.transferred", name(), named(*from), Some(-points)));
             found.push(("points.transferred", name(), named(*to), Some(*received)));
         }
-        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } | Body::TierGiven { .. } | Body::LendRefused { .. } | Body::Homed { .. } => {}
+        Body::Redeemed { .. } | Body::Allowed { .. } | Body::Delivered { .. } | Body::Reversed { .. } | Body::Elapsed | Body::ReturnWaits(_) | Body::TakeRefused { .. } | Body::TierGiven { .. } | Body::LendRefused { .. } | Body::Homed { .. } | Body::Merging { .. } | Body::AbsorbRefused { .. } | Body::Merged { place: None, .. } => {}
+        Body::Merged { into: other, .. } => {
+            found.push(plain("member.merged", Some(other.to_string())));
+            found.extend(sums("points.transferred", merged));
+        }
+        Body::Absorbed(absorbed) => {
+            found.extend((absorbed.part == 0).then(|| plain("member.merged", Some(absorbed.from.to_string()))));
+            found.extend(sums("points.transferred", merged));
+        }
         Body::PoolFounded { .. } | Body::PoolJoined { .. } | Body::PoolLeft { .. } | Body::PoolChanged { .. } => found.push(plain("member.updated", None)),
         Body::Lent { to, hold, wallet, points, .. } => found.push(("points.transferred", made(Kind::Hold, *to, *hold), named(*wallet), Some(-points))),
         Body::CameHome { .. } => found.extend(sums("points.transferred", given_back)),
@@ -208,6 +217,15 @@ fn reversed(movement: &Movement) -> Option<i64> {
     if let Movement::ClawedBack { points, .. } | Movement::Lapsed { points, .. } | Movement::OwedMet { points, .. } = movement { Some(*points) } else { None }
 }
 
+/// What comes from another member, or goes to it; debt apart, which is told of as ever.
+fn merged(movement: &Movement) -> Option<i64> {
+    match movement {
+        Movement::MergedIn(of) => Some(of.available + of.pending + of.held),
+        Movement::MergedOut(of) => Some(-of.available - of.pending - of.held),
+        _ => None,
+    }
+}
+
 fn given_back(movement: &Movement) -> Option<i64> {
     if let Movement::GivenBack { points, .. } = movement { Some(*points) } else { None }
 }
@@ -221,6 +239,8 @@ fn debt(movement: &Movement) -> Option<i64> {
     match movement {
         Movement::DebtRaised { points } | Movement::Overdrawn { points, .. } | Movement::RepaymentUndone { points, .. } | Movement::GivenClaimed { points, .. } => Some(*points),
         Movement::DebtRepaid { points, .. } | Movement::DebtWrittenOff { points } => Some(-points),
+        Movement::MergedIn(of) => Some(of.debt),
+        Movement::MergedOut(of) => Some(-of.debt),
         _ => None,
     }
 }

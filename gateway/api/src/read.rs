@@ -11,6 +11,7 @@ use jiff::civil::{Date, DateTime};
 use tessera_domain::basket::{self, Basket, LineKind, MAX_LINES, MAX_TENDERS};
 use tessera_domain::command::{self, Ask};
 use tessera_domain::ids::{Kind, MadeId, MemberId};
+use tessera_domain::merge::Owner;
 use tessera_domain::keys::{Keys, NaturalKey, TransactionId};
 use tessera_domain::number::{Currency, Decimal};
 use tessera_domain::profile::Change;
@@ -108,11 +109,17 @@ impl Purchase {
         instant(&self.occurred_at, programme.store_zone(&self.store))
     }
 
+    /// Whether it names anything that was made before: a hold, an allowance, a sale of which goods come back.
+    #[must_use]
+    pub fn names(&self) -> bool {
+        self.tenders.iter().any(|tender| tender.hold.is_some() || tender.offline.is_some()) || self.lines.iter().any(|line| line.returns.is_some())
+    }
+
     /// The command, for a member that `alias` (kind and hash) named.
     ///
     /// # Errors
     /// A rejection that points at the field.
-    pub fn command(&self, programme: &Programme, member: MemberId, alias: Option<(Text, u128)>) -> Result<command::Purchase, Rejection> {
+    pub fn command(&self, programme: &Programme, owner: &Owner, alias: Option<(Text, u128)>) -> Result<command::Purchase, Rejection> {
         if self.lines.len() > MAX_LINES {
             return Err(Rejection::new(Code::TooManyLines, "/lines", "a basket has at most 1000 lines; send it in two parts"));
         }
@@ -128,12 +135,12 @@ impl Purchase {
         let business_date = self.business_date.as_deref().map(|date| day(date, "/business_date")).transpose()?;
         let mut keys = keys([&source, &store, &till], business_date, self.sequence.as_ref(), self.transaction_id.as_ref(), "")?;
         let currency = Currency::from_str(&self.currency).map_err(|e| invalid("/currency", e))?;
-        let lines = self.lines.iter().enumerate().map(|(place, line)| line.read(place, member)).collect::<Result<_, _>>()?;
+        let lines = self.lines.iter().enumerate().map(|(place, line)| line.read(place, owner)).collect::<Result<_, _>>()?;
         let discounts = self.discounts.iter().enumerate().map(|(place, discount)| {
             Ok(basket::HeadDiscount { amount: discount.amount, lines: ids(&discount.lines, &format!("/discounts/{place}"))? })
         });
         let discounts = discounts.collect::<Result<_, Rejection>>()?;
-        let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, member, programme)).collect::<Result<_, _>>()?;
+        let tenders = self.tenders.iter().enumerate().map(|(place, tender)| tender.read(place, owner, programme)).collect::<Result<_, _>>()?;
         let occurred_at = instant(&self.occurred_at, programme.store_zone(&store))?;
         let basket = Arc::new(Basket {
             source,
@@ -194,7 +201,7 @@ impl Receipt {
 }
 
 impl Line {
-    fn read(&self, place: usize, member: MemberId) -> Result<basket::Line, Rejection> {
+    fn read(&self, place: usize, owner: &Owner) -> Result<basket::Line, Rejection> {
         let field = |name: &'static str| move || format!("/lines/{place}/{name}");
         Ok(basket::Line {
             id: text(&self.id, 64, field("id"))?,
@@ -216,30 +223,30 @@ impl Line {
             discount: self.discount,
             tax: self.tax,
             voided: self.voided,
-            returns: self.returns.as_ref().map(|returns| returns.read(place, member)).transpose()?,
+            returns: self.returns.as_ref().map(|returns| returns.read(place, owner)).transpose()?,
         })
     }
 }
 
 impl crate::request::Returns {
-    fn read(&self, place: usize, member: MemberId) -> Result<basket::ReturnOf, Rejection> {
+    fn read(&self, place: usize, owner: &Owner) -> Result<basket::ReturnOf, Rejection> {
         let unknown = || Rejection::new(Code::UnknownSale, format!("/lines/{place}/returns/purchase"), "this member has no such purchase");
-        let sale = MadeId::parse(Kind::Purchase, &self.purchase).filter(|sale| sale.member == member).ok_or_else(unknown)?.seq;
+        let sale = MadeId::parse(Kind::Purchase, &self.purchase).and_then(|sale| owner.number(sale)).ok_or_else(unknown)?;
         Ok(basket::ReturnOf { sale, line: text(&self.line, 64, || format!("/lines/{place}/returns/line"))? })
     }
 }
 
 impl Tender {
-    fn read(&self, place: usize, member: MemberId, programme: &Programme) -> Result<basket::Tender, Rejection> {
+    fn read(&self, place: usize, owner: &Owner, programme: &Programme) -> Result<basket::Tender, Rejection> {
         let hold = match &self.hold {
             None => None,
             Some(id) => {
-                let hold = MadeId::parse(Kind::Hold, id).filter(|hold| hold.member == member);
+                let hold = MadeId::parse(Kind::Hold, id).and_then(|hold| owner.number(hold));
                 let unknown = || Rejection::new(Code::UnknownHold, format!("/tenders/{place}/hold"), "this member has no such hold");
-                Some(hold.ok_or_else(unknown)?.seq)
+                Some(hold.ok_or_else(unknown)?)
             }
         };
-        let used = |offline: &crate::request::OfflineTender| allowed(&offline.allowance, offline.counter, member, &format!("/tenders/{place}/offline"));
+        let used = |offline: &crate::request::OfflineTender| allowed(&offline.allowance, offline.counter, owner, &format!("/tenders/{place}/offline"));
         let offline = self.offline.as_ref().map(used).transpose()?;
         if offline.is_some() && (hold.is_some() || &*self.kind != "points") {
             return Err(invalid(format!("/tenders/{place}/offline"), "only a tender of type points has one, and it names no hold"));

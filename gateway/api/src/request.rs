@@ -53,6 +53,14 @@ pub struct TierGrant {
     pub reason: Text,
 }
 
+/// A member goes into another one, one way, for ever.
+#[derive(Serialize, Deserialize, ToSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
+    /// The one that goes on.
+    pub into: Who,
+}
+
 /// What was sent, `null` included, apart from what was not.
 fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)

@@ -48,7 +48,7 @@ pub(crate) async fn look_up(call: &Call) -> Result<Answer, Stop> {
     params(("member" = String, Path, description = "The member's id")),
     responses((status = 200, description = "The member", body = answer::Member)))]
 pub(crate) async fn member(call: &Call, id: &str) -> Result<Answer, Stop> {
-    show(call, read::member_id(id)?).await
+    show(call, call.member(id).await?).await
 }
 
 async fn show(call: &Call, member: MemberId) -> Result<Answer, Stop> {
@@ -119,7 +119,7 @@ pub(crate) async fn update(call: &Call, id: &str) -> Result<Answer, Stop> {
     params(("member" = String, Path, description = "The member's id")),
     responses((status = 200, description = "The holds", body = answer::Holds)))]
 pub(crate) async fn holds(call: &Call, id: &str) -> Result<Answer, Stop> {
-    let member = read::member_id(id)?;
+    let member = call.member(id).await?;
     let (wallets, _) = call.members().wallets(member, None, call.deadline).await?;
     let programmes = call.programmes();
     Ok(json(StatusCode::OK, &answer::holds(programmes.current().ok_or_else(no_programme)?, member, &wallets)))
@@ -129,17 +129,23 @@ pub(crate) async fn holds(call: &Call, id: &str) -> Result<Answer, Stop> {
 #[utoipa::path(get, path = "/v1/members/{member}/statement", tag = "members", operation_id = "statement",
     params(("member" = String, Path, description = "The member's id"),
         ("cursor" = Option<String>, Query, description = "Where the page before ended: its `next`", max_length = 20),
-        ("limit" = Option<u64>, Query, description = "Entries of a page; 50 when absent", minimum = 1, maximum = 200)),
+        ("limit" = Option<u64>, Query, description = "Entries of a page; 50 when absent", minimum = 1, maximum = 200),
+        ("own" = Option<bool>, Query, description = "`true`: of this member's own journal, also if it has gone into another one")),
     responses((status = 200, description = "A page of the statement", body = answer::Statement,
         headers(("Link" = String, description = "`rel=\"next\"`, unless this was the last page")))))]
 pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
-    let member = read::member_id(id)?;
+    let own = match call.field("own") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Rejection::new(Code::Invalid, "/own", "true or false").into()),
+    };
+    let member = if own { read::member_id(id)? } else { call.member(id).await? };
     let bad = |field: &str, text: &str| Stop::from(Rejection::new(Code::Invalid, field, text));
     let limit = match call.field("limit") {
         None => PAGE,
         Some(limit) => limit.parse().ok().filter(|limit| (1..=PAGE_MOST).contains(limit)).ok_or_else(|| bad("/limit", "between 1 and 200"))?,
     };
-    let head = call.members().view(member, call.deadline).await?.seq;
+    let head = call.members().head(member, call.deadline).await?;
     let to = match call.field("cursor") {
         None => head,
         Some(cursor) => read_cursor(cursor).filter(|to| *to <= head).ok_or_else(|| bad("/cursor", "send the `next` of the page before, or none for the first"))?,
@@ -151,7 +157,7 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     let entries = records.iter().rev().map(|(seq, record)| answer::written(&programmes, &languages, member, *seq, record));
     let entries = entries.collect::<Option<Vec<_>>>().ok_or_else(unknown_version)?;
     let next = (from > 1).then(|| cursor(from - 1));
-    let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}>; rel=\"next\""));
+    let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}{}>; rel=\"next\"", if own { "&own=true" } else { "" }));
     let mut page = json(StatusCode::OK, &answer::Statement { entries, next });
     if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
         page.headers_mut().insert(header::LINK, link);
@@ -193,6 +199,19 @@ pub(crate) async fn remove_alias(call: &Call, id: &str, alias: &str) -> Result<A
     let (kind, value) = request::Alias { kind: kind.into(), value: value.into() }.read("")?;
     let done = call.members().remove_alias(member, header, &kind, &value, call.deadline).await?;
     call.done(StatusCode::OK, &done)
+}
+
+/// Lets a member go into another one: points, holds, purchases, cards and progress go with it, and the other one answers for it ever after.
+#[utoipa::path(post, path = "/v1/members/{member}/merge", tag = "members", operation_id = "merge", request_body = request::Merge,
+    params(("member" = String, Path, description = "The id of the member that goes"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
+    responses((status = 201, description = "Merged", body = answer::Written), (status = 202, description = "Begun: it is finished as soon as both can be reached; ask again", body = answer::Written)))]
+pub(crate) async fn merge(call: &Call, id: &str) -> Result<Answer, Stop> {
+    let header = call.required_key()?;
+    let request: request::Merge = call.read()?;
+    let member = read::member_id(id)?;
+    let into = call.known_at(&request.into, "/into").await?;
+    let (done, state) = call.members().merge(member, into, header, call.deadline).await?;
+    call.saga(&done, state, || Rejection::new(Code::MergeRefused, "", "the other member could not take this one: all is as before"))
 }
 
 /// Staff give a tier until the end of a day, with a reason; without a tier, what they gave ends.

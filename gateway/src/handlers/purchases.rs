@@ -7,6 +7,7 @@ use tessera_api::read::{TakenBack, purchase_id};
 use tessera_api::{answer, request};
 use tessera_domain::command::{Ask, Command, SaleName};
 use tessera_domain::ids::MemberId;
+use tessera_domain::merge::Owner;
 use tessera_domain::receipts;
 use tessera_domain::record::Body;
 use tessera_domain::{Code, Rejection};
@@ -40,15 +41,21 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
         Who::Alias(kind, value) => Some((kind.as_str().into(), alias_hash(kind, value))),
         Who::Member(_) => None,
     };
-    let command = |member| purchase.command(programme, member, alias.clone()).map(|command| Command { header, ask: Ask::Purchase(Box::new(command)) });
+    let command = |owner: &Owner| purchase.command(programme, owner, alias.clone()).map(|command| Command { header, ask: Ask::Purchase(Box::new(command)) });
     if let Some(before) = before
-        && let Ok(command) = command(before)
+        && let Ok(command) = command(&before.into())
         && call.members().repeat(before, command.clone(), call.deadline).await?.is_some()
     {
         return Ok(Asked { member: before, who, enrol: false, training: purchase.training, command });
     }
     let (member, enrol) = found?;
-    Ok(Asked { member, who, enrol, training: purchase.training, command: command(member)? })
+    // What it names may be of a member that has gone into this one; an id may be of one that has.
+    let owner = match &who {
+        _ if purchase.names() => call.members().owner(member, call.deadline).await?,
+        Who::Member(_) => call.members().survivor(member, call.deadline).await?.into(),
+        Who::Alias(..) => member.into(),
+    };
+    Ok(Asked { member: owner.member, who, enrol, training: purchase.training, command: command(&owner)? })
 }
 
 /// A basket for a member or an alias: what it earns and spends, and why.
@@ -85,7 +92,9 @@ pub(crate) async fn claim(call: &Call) -> Result<Answer, Stop> {
     let named = if purchase.keys.natural.is_some() { "/sequence" } else { "/transaction_id" };
     receipts::in_time(purchase.basket.occurred_at, call.members().clock().now())?;
     let bearer = call.surface.receipts.find(&purchase.keys, call.deadline).await.map_err(Miss::Failure)?;
-    if bearer.is_some_and(|bearer| bearer.member != asked.member) {
+    if let Some(bearer) = bearer
+        && call.members().survivor(bearer.member, call.deadline).await? != asked.member
+    {
         return Err(Rejection::new(Code::ReceiptUsed, named, "this receipt counts for another member already").into());
     }
     if asked.training {
@@ -207,7 +216,8 @@ async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>
     match (who, by_id) {
         (None, Some(member)) => Ok(member),
         (Some(who), None) => call.known(who).await,
-        (Some(who), Some(member)) if call.known(who).await? == member => Ok(member),
+        // The id says by which number.
+        (Some(who), Some(member)) if call.known(who).await? == call.members().survivor(member, call.deadline).await? => Ok(member),
         (Some(_), Some(_)) => Err(Rejection::new(Code::UnknownSale, "/purchase", "this purchase is another member's").into()),
         (None, None) => {
             let Some(SaleName::Keys(keys)) = sale else {

@@ -1,14 +1,13 @@
 //! Points are set aside, spent, and given back.
 
 use http::StatusCode;
-use tessera_actors::GiftState;
 use tessera_api::{answer, request};
 use tessera_domain::command::Ask;
 use tessera_domain::ids::{Kind, MadeId};
 use tessera_domain::record::Body;
 use tessera_domain::{Code, Rejection};
 
-use super::{Call, Stop, made, no_programme};
+use super::{Call, Stop, made, no_programme, said};
 use crate::problem::{Answer, json};
 
 /// Sets points aside until they are confirmed or cancelled, or the hold's time ends.
@@ -34,7 +33,7 @@ pub(crate) async fn place(call: &Call) -> Result<Answer, Stop> {
     params(("hold" = String, Path, description = "The hold's id")),
     responses((status = 200, description = "The hold", body = answer::HoldShown)))]
 pub(crate) async fn get(call: &Call, id: &str) -> Result<Answer, Stop> {
-    let MadeId { member, seq, .. } = made(Kind::Hold, id, Code::UnknownHold)?;
+    let MadeId { member, seq, .. } = call.members().current(made(Kind::Hold, id, Code::UnknownHold)?, call.deadline).await?;
     let unknown = || Rejection::new(Code::UnknownHold, "", "there is no hold of this id; look at the answer that made it");
     let (wallets, ended) = call.members().wallets(member, Some(seq), call.deadline).await?;
     let record = call.members().record(member, seq).await?.ok_or_else(unknown)?;
@@ -89,7 +88,8 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     }
     let programmes = call.programmes();
     let programme = programmes.current().ok_or_else(no_programme)?;
-    let offline = redemption.offline.as_ref().map(|offline| offline.read(member, programme)).transpose()?.map(Box::new);
+    let owner = if redemption.offline.is_some() { call.members().owner(member, call.deadline).await? } else { member.into() };
+    let offline = redemption.offline.as_ref().map(|offline| offline.read(&owner, programme)).transpose()?.map(Box::new);
     call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked, offline }).await
 }
 
@@ -114,23 +114,7 @@ pub(crate) async fn transfer(call: &Call) -> Result<Answer, Stop> {
     }
     let (member, to) = (call.known(&transfer.member).await?, call.known_at(recipient, "/recipient").await?);
     let (done, state) = call.members().give(member, header, from, transfer.points, to, call.deadline).await?;
-    given(call, &done, state)
-}
-
-fn given(call: &Call, done: &tessera_actors::Done, state: GiftState) -> Result<Answer, Stop> {
-    let (status, said) = match state {
-        GiftState::Done => (StatusCode::CREATED, "done"),
-        GiftState::Pending => (StatusCode::ACCEPTED, "pending"),
-        GiftState::Undone => return Err(Rejection::new(Code::GiftRefused, "/recipient", "the other member could not take these points: they are back").into()),
-    };
-    let programmes = call.programmes();
-    let mut written = answer::written(&programmes, &call.languages(), done.member, done.seq, &done.record).ok_or_else(super::unknown_version)?;
-    written.state = Some(said);
-    let mut answer = crate::problem::json(status, &written);
-    if done.repeat {
-        answer.headers_mut().insert("idempotent-replayed", http::HeaderValue::from_static("true"));
-    }
-    Ok(answer)
+    call.saga(&done, state, || Rejection::new(Code::GiftRefused, "/recipient", "the other member could not take these points: they are back"))
 }
 
 /// A transfer as it was answered; of a gift also how it stands.
@@ -144,11 +128,7 @@ pub(crate) async fn get_transfer(call: &Call, id: &str) -> Result<Answer, Stop> 
     let programmes = call.programmes();
     let mut written = answer::written(&programmes, &call.languages(), made.member, made.seq, &record).ok_or_else(super::unknown_version)?;
     if matches!(record.body, Body::Gave { .. }) {
-        written.state = Some(match call.members().gift(made.member, made.seq, call.deadline).await? {
-            GiftState::Done => "done",
-            GiftState::Pending => "pending",
-            GiftState::Undone => "undone",
-        });
+        written.state = Some(said(call.members().gift(made.member, made.seq, call.deadline).await?));
     }
     Ok(crate::problem::json(StatusCode::OK, &written))
 }

@@ -38,6 +38,8 @@ pub struct Draft<'a> {
     pub(super) taken: SmallVec<[(CampaignKey, i64); 0]>,
     /// The new lots of this record are other members'.
     pub(super) borrows: bool,
+    /// Progress of goals with what a part of another member's state adds to it.
+    pub(super) joined: Vec<Progress>,
     /// Goals that this record has touched, with the version and the time by which they count.
     pub(super) goals: Vec<(Arc<Programme>, u16, Millis)>,
 }
@@ -74,6 +76,7 @@ impl<'a> Draft<'a> {
             rewards: 0,
             taken: SmallVec::new(),
             borrows: false,
+            joined: Vec::new(),
             goals: Vec::new(),
         })
     }
@@ -127,6 +130,18 @@ impl<'a> Draft<'a> {
         &self.desks[usize::from(wallet)].wallet
     }
 
+    /// Takes the lots of another member's wallet over.
+    pub(super) fn takes_over(&mut self, wallet: u8, part: &Wallet) {
+        self.wallet(wallet);
+        self.desks[usize::from(wallet)].wallet.to_mut().join(part);
+        self.moves(wallet, Movement::MergedIn(part.figures));
+    }
+
+    /// The level that the metric carries, with every event so far.
+    pub(super) fn carried(&self) -> u8 {
+        self.tier
+    }
+
     /// A new lot of this record.
     pub(super) fn new_lot(&mut self) -> LotId {
         self.lots += 1;
@@ -146,7 +161,8 @@ impl<'a> Draft<'a> {
 
     /// How far the member has come with a goal, with every event so far.
     pub(super) fn progress(&self, goal: GoalKey) -> Progress {
-        let mut progress = self.member.progress(goal).cloned().unwrap_or_else(|| Progress { key: goal, ..Progress::default() });
+        let joined = self.joined.iter().find(|joined| joined.key == goal);
+        let mut progress = joined.or_else(|| self.member.progress(goal)).cloned().unwrap_or_else(|| Progress { key: goal, ..Progress::default() });
         for event in self.events.iter().filter(|event| goal_of(event) == Some(goal)) {
             progress.apply(event, self.now);
         }

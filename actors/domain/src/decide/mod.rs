@@ -12,6 +12,7 @@ mod gift;
 mod goals;
 mod hold;
 mod issue;
+mod merge;
 mod pool;
 mod purchase;
 mod redeem;
@@ -79,7 +80,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             seqs.push(seq);
         }
     };
-    let exists = |seq: u64| (1..=member.seq).contains(&seq);
+    let exists = |seq: u64| member.knows(seq);
     if command.header != 0 {
         // The low bits of a hash are a fingerprint of it.
         #[expect(clippy::cast_possible_truncation)]
@@ -128,6 +129,15 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         Ask::Take(gift) => member.keys.find(crate::keys::gift(gift.from, gift.seq)).for_each(&mut add),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
         Ask::ConfirmHold { hold, .. } | Ask::CancelHold { hold } if exists(*hold) => add(*hold),
+        Ask::Merge { .. } => member.going().into_iter().for_each(|going| add(u64::from(going.seq))),
+        Ask::Absorb { from, merge, part, .. } => {
+            let known = member.merges.as_ref().and_then(|merges| merges.taken(*from, *merge, *part).or(merges.refusal(*from, *merge)));
+            known.into_iter().for_each(&mut add);
+        }
+        Ask::RefuseMerge { from, merge } => {
+            let known = member.merges.as_ref().and_then(|merges| merges.taken(*from, *merge, 0).or(merges.refusal(*from, *merge)));
+            known.into_iter().for_each(&mut add);
+        }
         Ask::Enrol { .. } if member.exists() => add(1),
         Ask::Enrol { .. }
         | Ask::PlaceHold { .. }
@@ -147,6 +157,7 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
         | Ask::ChangePool { .. }
         | Ask::Gather { .. }
         | Ask::Homed { .. }
+        | Ask::SettleMerge { .. }
         | Ask::AddAlias { .. }
         | Ask::RemoveAlias { .. }
         | Ask::GrantTier { .. }
@@ -179,6 +190,9 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
         return Err(Rejection::new(Code::UnknownMember, "/member", "there is no such member; enrol it first"));
     }
     let mut draft = Draft::new(member, context)?;
+    if let Some(going) = member.going() {
+        return merge::frozen(draft, going, command);
+    }
     match body(&mut draft, command, records) {
         Ok(body) => Ok(draft.record(command.header, body)),
         Err(no) => {
@@ -217,11 +231,15 @@ fn body(draft: &mut Draft<'_>, command: &Command, records: &[(u64, Arc<Record>)]
         Ask::Gather { hold, complete, loans } => pool::gather(draft, *hold, *complete, loans, records)?,
         Ask::TakeHome { from, seq, lots } => pool::take_home(draft, *from, *seq, lots),
         Ask::Homed { seq } => pool::homed(draft, *seq)?,
+        Ask::Merge { into } => merge::begin(draft, *into)?,
+        Ask::RefuseMerge { from, merge } => Body::AbsorbRefused { from: *from, merge: *merge },
+        Ask::Absorb { from, merge, part, state } => merge::absorb(draft, *from, *merge, *part, state)?,
+        Ask::SettleMerge { .. } => return Err(merge::settled()),
         Ask::AddAlias { alias } => alias::add(draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(draft, kind, *hash)?,
         Ask::Update(change) => update::update(change)?,
         Ask::GrantTier { grant, reason } => tier::grant(draft, *grant, reason)?,
-        Ask::Tick if draft.is_empty() => return Err(Rejection::new(Code::NothingDue, "", "nothing is due")),
+        Ask::Tick if draft.is_empty() => return Err(merge::settled()),
         Ask::Tick => Body::Elapsed,
     };
     goals::settle(draft)?;
@@ -271,6 +289,8 @@ mod tests_campaigns;
 mod tests_conditions;
 #[cfg(test)]
 mod tests_goals;
+#[cfg(test)]
+mod tests_merge;
 #[cfg(test)]
 mod tests_offline;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::command::{BlindReturn, LineBack, Return, SaleName};
 use crate::earn::{Facts, earn};
 use crate::ids::LotId;
 use crate::keys::Keys;
+use crate::merge::SPAN;
 use crate::number::{Decimal, mul_div_floor};
 use crate::programme::{Clawback, Metric};
 use crate::record::{Back, Body, Claim, Event, Left, Movement, Record, Returned, Sale, SaleLeft, Taken, Unlock};
@@ -53,13 +54,15 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
     let seq = match &asked.sale {
         SaleName::Seq(seq) => *seq,
         SaleName::Keys(keys) => {
-            let mut named = records.iter().filter(|(_, record)| matches!(&record.body, Body::Purchased(sale) if is_named(sale, keys)));
-            let found = named.next();
-            let other = found.is_some_and(|(_, record)| matches!(&record.body, Body::Purchased(sale) if contradicts(sale, keys)));
-            if other || named.next().is_some() {
+            let sold = records.iter().filter_map(|(seq, record)| if let Body::Purchased(sale) = &record.body { Some((*seq, sale)) } else { None });
+            let named: SmallVec<[(u64, &Sale); 2]> = sold.map(|(seq, sale)| (seq, &**sale)).filter(|(_, sale)| is_named(sale, keys)).collect();
+            let merged = named.iter().any(|(seq, _)| *seq >= u64::from(SPAN));
+            if named.iter().any(|(_, sale)| contradicts(sale, keys)) || (named.len() > 1 && !merged) {
                 return Err(Rejection::new(Code::KeyConflict, "/sale", "these keys do not name one and the same purchase; send the purchase's id"));
             }
-            found.map_or(0, |(seq, _)| *seq)
+            // A receipt that two members had who are one now: it counts once, and where it still does, goods come back.
+            let counts = |(seq, sale): &&(u64, &Sale)| is_left(sale, &left(draft, *seq, sale, records));
+            named.iter().find(|one| named.len() == 1 || counts(one)).or(named.first()).map_or(0, |(seq, _)| *seq)
         }
     };
     if seq == 0 && asked.may_wait {
@@ -82,6 +85,12 @@ pub(super) fn give_back(draft: &mut Draft<'_>, asked: &Return, records: &Records
     let lines = lines_back(bought, &worth, &before, asked)?;
     let back = back(draft, seq, bought, &worth, before, lines, asked.points_refund, records)?;
     Ok(Body::Returned(Box::new(Returned { asked: asked.clone(), back })))
+}
+
+/// Whether anything of a sale is left that could come back.
+fn is_left(sold: &Sale, left: &SaleLeft) -> bool {
+    let has = |(place, line): (usize, &LineWorth)| line.sold && of_line(left, place, line) != (0, Decimal(0));
+    sold.basket.worth().is_ok_and(|worth| worth.lines.iter().enumerate().any(has))
 }
 
 /// What comes back of each line.

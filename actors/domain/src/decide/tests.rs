@@ -10,7 +10,9 @@ use crate::command::{Ask, Command, Purchase};
 use crate::rules::Condition;
 use crate::compile::{MetricSource, BonusSource, ConditionSource, MultiplierSource, RateSource, Source, compile};
 use crate::keys::{Keys, TransactionId};
+use crate::ids::MemberId;
 use crate::member::Member;
+use crate::merge;
 use crate::number::Decimal;
 use crate::programme::{Caps, ExpiryRule, HoldRules, Level, Programmes, TierPeriod, UnknownAlias, WalletRules};
 use crate::record::{Asked, Body, Figures, Record};
@@ -68,6 +70,8 @@ pub(super) struct World {
     records: Vec<Arc<Record>>,
     pub(super) now: Millis,
     pub(super) budgets: Arc<dyn Budgets>,
+    /// Journals of members that have gone into this one.
+    elsewhere: Vec<(MemberId, Vec<Arc<Record>>)>,
 }
 
 impl World {
@@ -78,7 +82,7 @@ impl World {
     /// With several versions, each from its time on.
     pub(super) fn of(versions: &[(&Source, Millis)]) -> Self {
         let compiled = (1..).zip(versions).map(|(number, (source, since))| Arc::new(compile(source, number, *since).expect("a good programme")));
-        let mut world = Self { programmes: Programmes::new(compiled.collect()), member: Member::default(), records: Vec::new(), now: NOON, budgets: Arc::new(Endless) };
+        let mut world = Self { programmes: Programmes::new(compiled.collect()), member: Member::default(), records: Vec::new(), now: NOON, budgets: Arc::new(Endless), elsewhere: Vec::new() };
         world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
         world
     }
@@ -86,9 +90,46 @@ impl World {
     pub(super) fn decide(&self, header: u128, ask: Ask) -> (Decision, Vec<u64>) {
         let command = Command { header, ask };
         let seqs = needs(&self.member, &command);
-        let read: Vec<_> = seqs.iter().map(|seq| (*seq, self.records[usize::try_from(*seq).expect("small") - 1].clone())).collect();
+        let read: Vec<_> = seqs.iter().map(|seq| (*seq, self.record(*seq))).collect();
         let context = Context { budgets: &*self.budgets, ..Context::new(self.now, &self.programmes) };
         (decide(&self.member, &command, &context, &read), seqs.to_vec())
+    }
+
+    /// A record by its number, also one of a member that has gone into this one.
+    pub(super) fn record(&self, seq: u64) -> Arc<Record> {
+        let at = |records: &[Arc<Record>], seq: u64| records[usize::try_from(seq).expect("small") - 1].clone();
+        let Some((member, local)) = self.member.merges.as_ref().and_then(|merges| merges.elsewhere(seq)) else { return at(&self.records, seq) };
+        let journal = self.elsewhere.iter().find(|(of, _)| *of == member).expect("a journal that is known");
+        Arc::new(merge::of_record(&at(&journal.1, local), u8::try_from(seq / u64::from(merge::SPAN)).expect("a place")))
+    }
+
+    /// A journal that came with another one.
+    pub(super) fn knows_journal(&mut self, member: MemberId, of: &Self) {
+        self.elsewhere.push((member, of.records.clone()));
+    }
+
+    /// Another member goes into this one, as the façade does it; how it ended.
+    pub(super) fn takes(&mut self, me: MemberId, from: MemberId, source: &mut Self) -> Result<bool, Code> {
+        source.does(0, Ask::Merge { into: me })?;
+        let merge = source.member.seq;
+        let state = Arc::new(source.member.clone());
+        let mut place = None;
+        for (part, _) in (0..).zip(merge::cut(&state)) {
+            for _ in 0..2 {
+                let taken = self.does(0, Ask::Absorb { from, merge, part, state: state.clone() })?;
+                place = if let Body::Absorbed(absorbed) = &taken.body { Some(absorbed.place) } else { None };
+            }
+            if place.is_none() {
+                break;
+            }
+        }
+        assert_eq!(source.does(0, Ask::Tick).err(), Some(Code::NothingDue));
+        source.does(0, Ask::SettleMerge { merge, place })?;
+        if place.is_some() {
+            self.elsewhere.append(&mut source.elsewhere.clone());
+            self.elsewhere.push((from, source.records.clone()));
+        }
+        Ok(place.is_some())
     }
 
     /// Commits, and holds INV-2 and INV-1's figures after each record.
@@ -111,7 +152,7 @@ impl World {
                 }
                 Ok(record)
             }
-            (Decision::Repeat(index), seqs) => Ok(self.records[usize::try_from(seqs[index]).expect("small") - 1].clone()),
+            (Decision::Repeat(index), seqs) => Ok(self.record(seqs[index])),
             (Decision::Refuse(no), _) => Err(no.code),
         }
     }

@@ -311,3 +311,15 @@ fn rule_22_a_streak_outlives_its_single_days() {
     let state = &world.member.progress(key(GoalKind::Quest, "three")).expect("begun").steps[0];
     assert_eq!((state.days.len(), state.runs.len()), (2, 1));
 }
+
+#[test]
+fn rule_20_however_often_a_quest_was_completed_all_of_it_goes_back() {
+    // Found by a year of real baskets: only the last 64 rewards were remembered.
+    let mut world = World::new(&with(vec![GoalSource { repeatable: true, ..quest("q", vec![step(Measure::Units, 1, "")], 10) }]));
+    let sales: Vec<u64> = (0..150).map(|number: i64| buys(&mut world, &number.to_string(), NOON + number * 60_000, "fruit", 100)).collect();
+    assert_eq!(world.figures().available, 150 * 11);
+    for (header, sale) in (1_000..).zip(sales) {
+        world.returns(header, sale, &[]).expect("given back");
+    }
+    assert_eq!((world.figures(), reached(&world, GoalKind::Quest, "q")), (crate::record::Figures::default(), 0));
+}

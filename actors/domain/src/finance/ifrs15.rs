@@ -3,14 +3,15 @@
 //!
 //! A cohort is a wallet, a currency and the accounting month of issue. Figures are minor units of its currency.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Closes, Place};
 use crate::basket::{Basket, LineKind};
 use crate::ids::{LotId, MemberId, REWARDS};
+use crate::merge::SPAN;
 use crate::number::{Currency, Ratio, Rounding};
 use crate::programme::{Programme, Programmes};
-use crate::record::{Body, Event, Movement, Record, Sale};
+use crate::record::{Back, Body, Event, Movement, Record, Sale};
 use crate::time::{Day, Period};
 
 /// Which points.
@@ -59,6 +60,19 @@ pub struct Cohorts {
     lots: HashMap<(MemberId, u8, LotId), Source>,
     /// Of each sale, for its returns: its cohorts, what it was for them, and what is left.
     sales: HashMap<(MemberId, u64), Sold>,
+    /// Whose journals a member has taken over.
+    sources: HashMap<MemberId, Vec<MemberId>>,
+    /// Members that have gone into others, whose lots and sales are kept.
+    gone: HashSet<MemberId>,
+    /// What happened to lots and sales of those, wherever their journals are read.
+    later: Vec<Later>,
+}
+
+/// What happened to something of a member that has gone into another one.
+#[derive(Clone, Debug)]
+enum Later {
+    Lot { member: MemberId, wallet: u8, lot: LotId, live: i64, redeemed: i64 },
+    Back { member: MemberId, back: Back, debts: Vec<(u8, i64)> },
 }
 
 /// Where a lot came from.
@@ -101,10 +115,14 @@ impl Cohorts {
         }
         match &record.body {
             Body::Returned(returned) if document <= through => {
-                self.returned(member, &returned.back);
-                self.owed_again(member, &returned.back, record);
+                let debt = |event: &Event| if let Event::Points(wallet, Movement::DebtRaised { points }) = event { Some((*wallet, *points)) } else { None };
+                self.returned(member, &returned.back, record.events.iter().filter_map(debt).collect());
             }
-            Body::Purchased(sale) if document <= through => sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).for_each(|back| self.returned(member, back)),
+            Body::Purchased(sale) if document <= through => sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).for_each(|back| self.returned(member, back, Vec::new())),
+            Body::Absorbed(absorbed) => self.sources.entry(member).or_default().extend(absorbed.journals.iter().map(|(source, _)| *source)),
+            Body::Merged { place: Some(_), .. } => {
+                self.gone.insert(member);
+            }
             _ => {}
         }
         Some(())
@@ -131,8 +149,22 @@ impl Cohorts {
         self.sales.insert((member, seq), sold);
     }
 
-    /// A return takes its part of the price and of the goods out, by net amount, and its points.
-    fn returned(&mut self, member: MemberId, back: &crate::record::Back) {
+    /// In whose journal a number stands, and which it is there.
+    fn origin(&self, member: MemberId, seq: u64) -> Option<(MemberId, u64)> {
+        let place = usize::try_from(seq / u64::from(SPAN)).ok()?.checked_sub(1)?;
+        Some((*self.sources.get(&member)?.get(place)?, seq % u64::from(SPAN)))
+    }
+
+    fn returned(&mut self, member: MemberId, back: &Back, debts: Vec<(u8, i64)>) {
+        match self.origin(member, back.sale) {
+            Some((member, sale)) => self.later.push(Later::Back { member, back: Back { sale, ..back.clone() }, debts }),
+            None => self.came_back(member, back, &debts),
+        }
+    }
+
+    /// A return takes its part of the price and of the goods out, by net amount, and its points. What it claims and finds spent is debt: that
+    /// part was not redeemed after all, until it is repaid.
+    fn came_back(&mut self, member: MemberId, back: &Back, debts: &[(u8, i64)]) {
         let Some(sold) = self.sales.get_mut(&(member, back.sale)) else { return };
         let part = |whole: i64, back: i64| crate::number::mul_div_floor(whole, back, sold.net).unwrap_or(0);
         let before = sold.back;
@@ -144,24 +176,26 @@ impl Cohorts {
                 cohort.price -= price;
                 cohort.goods -= goods;
                 cohort.points -= back.wallets.iter().filter(|claim| claim.wallet == key.wallet).map(|claim| claim.claimed).sum::<i64>();
+                cohort.redeemed -= debts.iter().filter(|(wallet, _)| *wallet == key.wallet).map(|(_, points)| points).sum::<i64>();
             }
         }
     }
 
-    /// What a return claims and finds spent is debt: that part was not redeemed after all, until it is repaid.
-    fn owed_again(&mut self, member: MemberId, back: &crate::record::Back, record: &Record) {
-        let Some(sold) = self.sales.get(&(member, back.sale)) else { return };
-        for event in &record.events {
-            if let Event::Points(wallet, Movement::DebtRaised { points }) = event
-                && let Some(cohort) = sold.cohorts.iter().find(|key| key.wallet == *wallet).and_then(|key| self.all.get_mut(key))
-            {
-                cohort.redeemed -= points;
-            }
-        }
-    }
-
-    /// Forgets single lots and sales: no record of another member refers to them.
+    /// Forgets single lots and sales: no record of another member refers to them, unless their own has gone into it.
     pub fn next_members(&mut self) {
+        let gone = &self.gone;
+        self.lots.retain(|(member, ..), _| gone.contains(member));
+        self.sales.retain(|(member, _), _| gone.contains(member));
+    }
+
+    /// All journals have been read.
+    pub fn finish(&mut self) {
+        for later in std::mem::take(&mut self.later) {
+            match later {
+                Later::Lot { member, wallet, lot, live, redeemed } => self.changed(member, wallet, lot, live, redeemed),
+                Later::Back { member, back, debts } => self.came_back(member, &back, &debts),
+            }
+        }
         self.lots.clear();
         self.sales.clear();
     }
@@ -201,6 +235,13 @@ impl Cohorts {
             | Movement::Sent { lot, points } => (lot, -points, 0),
             _ => return,
         };
+        match self.origin(member, lot.seq.into()) {
+            Some((member, seq)) => self.later.push(Later::Lot { member, wallet, lot: LotId { seq: u32::try_from(seq).unwrap_or(u32::MAX), ..lot }, live, redeemed }),
+            None => self.changed(member, wallet, lot, live, redeemed),
+        }
+    }
+
+    fn changed(&mut self, member: MemberId, wallet: u8, lot: LotId, live: i64, redeemed: i64) {
         match self.lots.get(&(member, wallet, lot)) {
             Some(Source::Sale(key)) => {
                 if let Some(cohort) = self.all.get_mut(key) {

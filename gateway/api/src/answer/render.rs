@@ -136,6 +136,13 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.wallet = named(*wallet);
             written.state = Some(if *complete { "done" } else { "undone" });
         }
+        Body::Merging { into } => written.recipient = Some(into.to_string()),
+        Body::Absorbed(absorbed) => written.giver = Some(absorbed.from.to_string()),
+        Body::AbsorbRefused { from, .. } => written.giver = Some(from.to_string()),
+        Body::Merged { into, place, .. } => {
+            written.recipient = Some(into.to_string());
+            written.state = Some(if place.is_some() { "done" } else { "undone" });
+        }
         Body::CameHome { from, .. } => written.giver = Some(from.to_string()),
         Body::HoldConfirmed { wallet, hold, points, .. } => {
             written.id = id(Kind::Redemption, seq);
@@ -255,6 +262,10 @@ fn what(body: &Body) -> What {
         Body::Gathered { .. } => What::Gathered,
         Body::CameHome { .. } => What::CameHome,
         Body::Homed { .. } => What::Homed,
+        Body::Merging { .. } => What::Merge,
+        Body::Absorbed(_) => What::MergeIn,
+        Body::AbsorbRefused { .. } => What::MergeRefused,
+        Body::Merged { .. } => What::MergeSettled,
         Body::Gave { .. } => What::Gift,
         Body::Took { .. } => What::GiftReceived,
         Body::TakeRefused { .. } => What::GiftRefused,

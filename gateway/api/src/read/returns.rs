@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tessera_domain::basket::{Basket, MAX_AMOUNT, MAX_LINES, MAX_TENDERS};
 use tessera_domain::command;
 use tessera_domain::ids::{Kind, MadeId, MemberId};
+use tessera_domain::merge::Owner;
 use tessera_domain::keys::{KeyKind, Keys};
 use tessera_domain::number::{Currency, Decimal};
 use tessera_domain::programme::Programme;
@@ -91,7 +92,7 @@ impl Return {
         }
         let currency = currency.ok_or_else(|| invalid("/currency", "goods without a receipt name their currency"))?;
         let receipt = self.receipt.as_ref();
-        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, MemberId(0)));
+        let lines = self.goods.iter().enumerate().map(|(place, line)| line.read(place, &Owner::from(MemberId(0))));
         let lines = lines.collect::<Result<_, _>>().map_err(goods)?;
         let basket = Basket {
             source: receipt.map(|receipt| receipt.source.clone()).unwrap_or_default(),

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use tessera_domain::basket::{self, MAX_AMOUNT};
-use tessera_domain::ids::{Kind, MadeId, MemberId};
+use tessera_domain::ids::{Kind, MadeId};
+use tessera_domain::merge::Owner;
 use tessera_domain::number::Currency;
 use tessera_domain::programme::Programme;
 use tessera_domain::record::{Asked, Offline};
@@ -52,17 +53,17 @@ impl crate::request::OfflineRedemption {
     ///
     /// # Errors
     /// A rejection that points at the field.
-    pub fn read(&self, member: MemberId, programme: &Programme) -> Result<Offline, Rejection> {
+    pub fn read(&self, owner: &Owner, programme: &Programme) -> Result<Offline, Rejection> {
         let (store, till) = (named(&self.store, "/offline/store")?, named(&self.till, "/offline/till")?);
         let at = instant(&self.occurred_at, programme.store_zone(&store)).map_err(|no| Rejection { field: "/offline/occurred_at".into(), ..no })?;
-        Ok(Offline { used: allowed(&self.allowance, self.counter, member, "/offline")?, store, till, at })
+        Ok(Offline { used: allowed(&self.allowance, self.counter, owner, "/offline")?, store, till, at })
     }
 }
 
 /// One of another member is none of this one: what was sold by it is still recorded.
-pub(super) fn allowed(id: &str, counter: u32, member: MemberId, field: &str) -> Result<basket::Allowed, Rejection> {
+pub(super) fn allowed(id: &str, counter: u32, owner: &Owner, field: &str) -> Result<basket::Allowed, Rejection> {
     let named = MadeId::parse(Kind::Allowance, id).ok_or_else(|| invalid(format!("{field}/allowance"), "not the id of an allowance: alw_ and 27 characters or more"))?;
-    Ok(basket::Allowed { allowance: if named.member == member { named.seq } else { 0 }, counter })
+    Ok(basket::Allowed { allowance: owner.number(named).unwrap_or(0), counter })
 }
 
 /// A wallet's place, by its id; the first's when it is empty.

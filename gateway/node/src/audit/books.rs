@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use tessera_domain::ids::{LotId, MemberId};
 use tessera_domain::keys::Keys;
+use tessera_domain::merge::SPAN;
 use tessera_domain::record::{Body, Event, Movement, Record, Unlock};
+use tessera_domain::wallet::Wallet;
 
 /// What all records moved in one wallet, in its smallest unit.
 /// closing = issued + given − spent − expired − reversed + reinstated + received − sent − taken − debt raised + written off.
@@ -41,11 +43,19 @@ pub(super) struct Books {
     /// Key → how often it stands: a purchase whose receipt counts for another member was taken back.
     #[serde(skip)]
     keys: HashMap<Arc<str>, i32>,
+    /// Such purchases of members that have gone into others: whose, and which.
+    #[serde(skip)]
+    elsewhere: Vec<(MemberId, u64)>,
 }
 
 impl Books {
-    pub(super) fn close<'a>(&mut self, ledgers: impl Iterator<Item = &'a Ledger>) {
-        for (number, purse) in ledgers.flat_map(|ledger| &ledger.purses) {
+    pub(super) fn close(&mut self, ledgers: &HashMap<MemberId, Ledger>) {
+        for (member, sale) in std::mem::take(&mut self.elsewhere) {
+            for key in ledgers.get(&member).and_then(|ledger| ledger.sales.get(&sale)).into_iter().flatten() {
+                *self.keys.entry(key.clone()).or_default() -= 1;
+            }
+        }
+        for (number, purse) in ledgers.values().flat_map(|ledger| &ledger.purses) {
             self.wallets.entry(*number).or_default().closing += purse.lots.values().map(|lot| lot.pending + lot.active + lot.held).sum::<i64>() - purse.debt;
         }
     }
@@ -102,6 +112,10 @@ pub(super) struct Ledger {
     sales: HashMap<u64, Vec<Arc<str>>>,
     /// Ends of open holds.
     holds: HashMap<u64, i64>,
+    /// Whose journals it has taken over.
+    sources: Vec<MemberId>,
+    /// It has gone into another one.
+    gone: bool,
 }
 
 /// One member's points in one wallet.
@@ -122,6 +136,10 @@ impl Purse {
 impl Ledger {
     pub(super) fn head(&self) -> u64 {
         self.head
+    }
+
+    pub(super) fn gone(&self) -> bool {
+        self.gone
     }
 
     /// By wallet: available, pending, held, debt.
@@ -154,11 +172,25 @@ impl Ledger {
                 for key in names(&returned.asked.keys, &format!("{:?}", returned.asked.kind)) {
                     *books.keys.entry(key).or_default() += 1;
                 }
-                if returned.asked.receipt_used {
+                let place = usize::try_from(returned.back.sale / u64::from(SPAN)).unwrap_or(0);
+                if returned.asked.receipt_used && place > 0 {
+                    books.elsewhere.extend(self.sources.get(place - 1).map(|source| (*source, returned.back.sale % u64::from(SPAN))));
+                } else if returned.asked.receipt_used {
                     for key in self.sales.get(&returned.back.sale).into_iter().flatten() {
                         *books.keys.entry(key.clone()).or_default() -= 1;
                     }
                 }
+            }
+            Body::Absorbed(absorbed) => {
+                self.sources.extend(absorbed.journals.iter().map(|(source, _)| *source));
+                for (number, wallet) in (0_u8..).zip(&absorbed.state.wallets) {
+                    self.holds.extend(wallet.holds.iter().map(|hold| (u64::from(hold.seq), hold.expires_at)));
+                    self.purses.entry(number).or_default().joined(wallet);
+                }
+            }
+            Body::Merged { place: Some(_), .. } => {
+                self.gone = true;
+                self.holds.clear();
             }
             // One that waits for the parts of others ends only when it has them.
             Body::HoldPlaced { expires_at, pool, .. } => {
@@ -196,6 +228,16 @@ impl Ledger {
 }
 
 impl Purse {
+    /// Lots of a member that goes into this one.
+    fn joined(&mut self, wallet: &Wallet) {
+        for lot in wallet.live.iter().chain(&wallet.rest) {
+            self.lots.insert(lot.id, LotSum { pending: 0, active: lot.left - lot.held, held: lot.held, expires_at: lot.expires_at, unlocks_at: i64::MAX });
+        }
+        for (lot, unlock) in &wallet.waiting {
+            self.lots.insert(lot.id, LotSum { pending: lot.left, active: 0, held: 0, expires_at: lot.expires_at, unlocks_at: unlocks_at(*unlock) });
+        }
+    }
+
     fn moved(&mut self, movement: &Movement, by_staff: bool, books: &mut Sums) {
         match *movement {
             Movement::Issued { lot, points, unlock, expires_at, .. } => {
@@ -291,6 +333,19 @@ impl Purse {
                 let lot = self.lots.entry(lot).or_default();
                 lot.active += points;
                 lot.expires_at = expires_at;
+            }
+            // The lots stand in the record.
+            Movement::MergedIn(of) => {
+                books.received += of.net();
+                self.debt += of.debt;
+            }
+            Movement::MergedOut(of) => {
+                books.sent += of.net();
+                // What had been there must be what goes: otherwise something is left here.
+                if self.figures() == [of.available, of.pending, of.held, of.debt] {
+                    self.lots.clear();
+                    self.debt = 0;
+                }
             }
             Movement::ExpiredCounted { .. } | Movement::OwedRaised { .. } | Movement::HoldEnded { .. } | Movement::Noticed { .. } => {}
         }
