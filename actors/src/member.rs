@@ -58,7 +58,7 @@ pub enum Query {
     Leaving,
     /// Number of its last record; about itself.
     Head,
-    /// Numbers of records that a command needs and that stand in other journals.
+    /// Numbers of records that a command needs and that stand in other journals; about itself.
     Elsewhere(Arc<Command>),
     /// When it wants to be woken; about itself.
     Due,
@@ -105,7 +105,7 @@ pub enum Answer {
 impl Query {
     fn is_about_itself(&self) -> bool {
         match self {
-            Self::Merges | Self::Leaving | Self::Head | Self::Due => true,
+            Self::Merges | Self::Leaving | Self::Head | Self::Due | Self::Elsewhere(_) => true,
             // What made it, and what ended it, is answered here for ever.
             Self::Repeat(command, _) => matches!(command.ask, Ask::Enrol { .. } | Ask::Merge { .. }),
             _ => false,
@@ -150,7 +150,7 @@ impl Behaviour for MemberBehaviour {
         let context = Context { budgets: &*self.purse, ..Context::new(self.clock.now(), &programmes) };
         let Asked { command, brought } = asked;
         let mut all = Cow::Borrowed(records);
-        if state.merges.is_some() && !self.skip_dedupe {
+        if state.merges.as_ref().is_some_and(|merges| merges.gone().is_none()) && !self.skip_dedupe {
             all.to_mut().extend(brought.iter().cloned());
             if missing(state, command, &all).is_some() {
                 return Decision::Refuse(Rejection::new(Code::RecordsElsewhere, "", "records of a member that has gone into this one are needed"));

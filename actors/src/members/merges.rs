@@ -147,22 +147,22 @@ impl Members {
     /// # Errors
     /// `unknown_member`, `in_pool`, `merge_refused`, or a failure.
     pub async fn merge(&self, member: MemberId, into: MemberId, header: u128, deadline: Instant) -> Result<(Done, SagaState), Miss> {
-        let command = |into| Command { header, ask: Ask::Merge { into } };
-        let done = match self.repeat(member, command(into), deadline).await? {
-            Some(done) => done,
-            None => {
-                let into = self.survivor(into, deadline).await?;
-                if into == member {
-                    return Err(Miss::No(Rejection::new(Code::Invalid, "/into", "a member goes into another one")));
-                }
-                // It must be able to answer: a member that exists is never gone without one that goes on.
-                self.view(into, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/into".into(), ..no }) } else { miss })?;
-                self.direct(member, command(into), deadline).await.map_err(|miss| match miss {
-                    Miss::No(no) if no.code == Code::MemberMerged => Miss::No(Rejection::new(Code::MergeRefused, "/member", "this member goes, or has gone, into another one")),
-                    other => other,
-                })?
-            }
-        };
+        let mut into = self.survivor(into, deadline).await?;
+        if let Some(going) = self.merges(member, deadline).await?.and_then(|merges| merges.going)
+            && self.survivor(going.into, deadline).await? == into
+        {
+            // Begun before, into one that may have gone on itself.
+            into = going.into;
+        } else if into == member {
+            return Err(Miss::No(Rejection::new(Code::Invalid, "/into", "a member goes into another one")));
+        } else {
+            // It must be able to answer: a member that exists is never gone without one that goes on.
+            self.view(into, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/into".into(), ..no }) } else { miss })?;
+        }
+        let done = self.direct(member, Command { header, ask: Ask::Merge { into } }, deadline).await.map_err(|miss| match miss {
+            Miss::No(no) if no.code == Code::MemberMerged => Miss::No(Rejection::new(Code::MergeRefused, "/member", "this member goes, or has gone, into another one")),
+            other => other,
+        })?;
         let why = match self.finish_merge(member, deadline).await {
             Ok(why) => why,
             Err(Miss::Failure(_)) => None,
