@@ -94,7 +94,7 @@ def beforehand(node):
     """Pools of ids for the hooks: members with points and what they have done, some of it ended, and members with nothing."""
     pools = {name: [] for name in ("member", "alias", "purchase", "redemption", "poor", "hold", "used_hold", "owned", "used_owned", "clash",
                                    "to_reverse", "used_to_reverse", "to_return", "used_to_return", "to_deliver", "used_to_deliver",
-                                   "loner", "used_loner", "pool", "joins", "used_joins", "leaves", "used_leaves")}
+                                   "loner", "used_loner", "goer", "used_goer", "pool", "joins", "used_joins", "leaves", "used_leaves")}
     numbers = iter(range(1_000_000))
 
     def enrol(points, *more):
@@ -144,6 +144,7 @@ def beforehand(node):
         pools["used_joins"].append({"path": [pool], "body": {"member": others[0]}})
         pools["used_loner"].append(others[1])
     pools["loner"] = [enrol(0)[0] for _ in range(120)]
+    pools["goer"] = [enrol(50)[0] for _ in range(60)]  # who goes into another member
     pools["poor"] = [enrol(0)[0] for _ in range(5)]
     days = {"from": "2026-10-01", "to": "2026-10-31"}
     pools["job"] = [node.ask("POST", "/v1/reports/ifrs15", days)["id"] for _ in range(3)]

@@ -23,11 +23,11 @@ FRESH = iter(range(1 << 60))
 PLENTY = 40  # answers 2xx of an operation, after which the generated bodies get most of the turns
 
 # Pools of what ends once: what is drawn from one goes over to "used_…".
-ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver", "loner", "joins", "leaves"}
+ONCE = {"hold", "owned", "to_reverse", "to_return", "to_deliver", "loner", "goer", "joins", "leaves"}
 # What a path parameter after this part of the path is an id of.
 PATHS = {"pools": "$pool", "versions": "$version", "members": "$member", "holds": "$hold", "purchases": "$purchase", "redemptions": "$redemption", "jobs": "$job", "transfers": "$transfer", "exceptions": "nobody"}
 # What a generated field becomes, wherever it stands in a body.
-FIELDS = {"member": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
+FIELDS = {"member": "$who", "into": "$who", "purchase": "$purchase", "occurred_at": "$moment", "currency": "USD", "transaction_id": "$fresh", "wallet": "",
           "business_date": "2026-11-15"}
 LINES = [{"id": "1", "category": "PRODUCE/POTATOES", "quantity": "0.75", "unit": "kg", "amount": 139, "discount": 60},
          {"id": "2", "category": "GROCERY/MILK", "quantity": "2", "amount": 12300}]
@@ -48,6 +48,7 @@ KNOWN = {
     "GET /v1/members/{}/events": {"2xx": {"headers": {"Last-Event-ID": "1.0"}}},
     "POST /v1/members/{}/adjustments": {"2xx": {"body": {"points": 7, "reason": "$fresh"}}, "409": {"body": {"points": -7_000_000_000, "reason": "$fresh"}}},
     "POST /v1/members/{}/tier-grants": {"2xx": {"body": {"tier": "gold", "until": "2027-03-31", "reason": "$fresh"}}, "409": {"path": ["$poor"], "body": {"reason": "$fresh"}}},
+    "POST /v1/members/{}/merge": {"2xx": {"path": ["$goer"], "body": {"into": "$who"}}, "404": {"body": {"into": "mem_nobody"}}, "409": {"path": ["$used_loner"], "body": {"into": "$who"}}},
     "POST /v1/members/{}/aliases": {"2xx": {"body": {"type": "app", "value": "$fresh"}}, "409": {"body": "$alias"}},
     "DELETE /v1/members/{}/aliases/{}": {"2xx": {"path": "$owned"}, "409": "$clash", "422": {"path": ["$member", "card:" + "x" * 65]}},
     "POST /v1/purchases": {"2xx": {"body": BASKET}, "409": UNPAID, "413": LONG},

@@ -279,7 +279,7 @@ def paths(checks):
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD", "BREW"} - right:
             checks.ask(f"{method} {path}", {200, 405} if method == "HEAD" and "GET" in right else {405}, method, path, headers={})
     for path, method, operation in checks.operations:
-        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}, "tier-grants": {"reason": "r"}, "members": {"member": checks.member}}.get(path.split("/")[-1], {}) if method == "POST" else {"segments": []} if method == "PATCH" else b""
+        body = {"adjustments": {"points": 1, "reason": "r"}, "aliases": {"type": "card", "value": "a stranger's"}, "tier-grants": {"reason": "r"}, "merge": {"into": checks.member}, "members": {"member": checks.member}}.get(path.split("/")[-1], {}) if method == "POST" else {"segments": []} if method == "PATCH" else b""
         for name in re.findall(r"{(member|purchase|hold|redemption|transfer|pool)}", path):
             for stranger in strangers(checks.ids[name]):
                 checks.ask(f"{method} {path} of {short(stranger)}", {404}, method, path.replace(f"{{{name}}}", stranger), body, key=f"key-{next(checks.number)}")
@@ -295,7 +295,7 @@ def paths(checks):
             checks.write(path, {**body, "member": who}, {404})
     for last in ["x", "1", "1.", ".1", "-1.0", "1.0.0", "1,0", "9" * 30 + ".0", "\xe4.0"]:
         checks.ask(f"events after {last}", BAD, "GET", "/v1/members/{member}/events", headers={"last-event-id": last})
-    for query in ["limit=0", "limit=-1", "limit=201", "limit=x", "limit=" + "9" * 30, "cursor=x", "cursor=c", "cursor=c0", "cursor=cffffffffffffffffff", "cursor=%00"]:
+    for query in ["limit=0", "limit=-1", "limit=201", "limit=x", "limit=" + "9" * 30, "cursor=x", "cursor=c", "cursor=c0", "cursor=cffffffffffffffffff", "cursor=%00", "own=yes"]:
         checks.ask(f"a statement with {query}", BAD, "GET", "/v1/members/{member}/statement?" + query)
     for alias in ["x", ":", "card:", ":x", "card", "nope:1", "card:%ff", "card:%00", "card:" + "x" * 65, "%", "card:nobody"]:
         checks.ask(f"removing the alias {short(alias)}", BAD | {404}, "DELETE", f"/v1/members/{checks.member}/aliases/{alias}", key=f"key-{next(checks.number)}")
@@ -315,6 +315,9 @@ def members(checks):
     grants = [{"tier": value} for value in ["", "bronze", "nope", "x" * 33, 7, None, *CONTROLS]] + [{"until": value} for value in ["", "2016-01-01", "2100-01-01", "2017-02-30", "tomorrow", 7, None]]
     for wrong in grants + [{"reason": value} for value in ["", " ", "x" * 201, 7, None]] + [{"x": 1}]:
         checks.write("/v1/members/{member}/tier-grants", {"tier": "gold", "until": "2017-12-31", "reason": "r"} | wrong)
+    for into in ["", "mem_nobody", "mem_" + "0" * 26, "{member}", 7, None, [], {}, {"alias": {"type": "card", "value": ""}}]:
+        checks.write("/v1/members/{member}/merge", {"into": checks.member if into == "{member}" else into}, BAD | {404})
+    checks.write("/v1/members/{member}/merge", {"into": "mem_nobody", "x": 1})
     for path, body in [("/v1/pools", {"member": "mem_nobody"}), ("/v1/pools", {}), ("/v1/pools", {"member": checks.member, "x": 1}), ("/v1/pools/pool_nothing/members", {"member": checks.member}), ("/v1/pools/pool_" + "0" * 27 + "/members", {"member": checks.member}),
                        ("/v1/holds", {"member": checks.member, "points": 1, "pool": True}), ("/v1/redemptions", {"member": checks.member, "points": 1, "pool": True}), ("/v1/holds", {"member": checks.member, "points": 1, "pool": 1})]:
         checks.write(path, body, BAD | {404, 409})
