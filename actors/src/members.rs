@@ -261,7 +261,7 @@ impl Members {
         let (mut member, mut command, mut brought) = (member, command, Vec::new());
         loop {
             // It may have to be sent again: its basket is shared.
-            let asked = Asked { command: command.clone(), brought: std::mem::take(&mut brought) };
+            let asked = Box::new(Asked { command: command.clone(), brought: std::mem::take(&mut brought) });
             let no = match self.region.ask(member_key(member), asked, deadline).await {
                 Reply::Done { seq, record, repeat } => return self.answered(member, seq, record, repeat).await,
                 Reply::Refused(no) => no,

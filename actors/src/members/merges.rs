@@ -217,7 +217,7 @@ impl Members {
 
     /// Sends a step of a merge: to this member and no other.
     async fn direct(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        match self.region.ask(member_key(member), Asked { command, brought: Vec::new() }, deadline).await {
+        match self.region.ask(member_key(member), Box::new(Asked { command, brought: Vec::new() }), deadline).await {
             Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
             Reply::Refused(no) if no.code == Code::UnknownMember => Err(unknown_member()),
             Reply::Refused(no) => Err(Miss::No(no)),
