@@ -20,7 +20,7 @@ import node  # noqa: E402
 from programme import Api  # noqa: E402
 
 HOUSEHOLDS, SIZE, START, CLIENTS = 3, 4, 3000, 4
-AT = "2017-03-14T10:00:00-04:00"
+AT = "2017-03-14T07:00:00-04:00"
 
 
 def client(number, port, seed, pools, seconds):

@@ -72,6 +72,7 @@ lane "gifts between members" script tests/gifts.py --kills 4
 lane "budgets of campaigns" script tests/campaigns.py --kills 3
 lane "pools" script tests/pools.py --kills 3
 lane "merges" script tests/merges.py --kills 3
+lane "after a merge" script tests/merge_stories.py
 lane "tills without a connection" script tests/offline.py
 lane "the API from its document" script tests/api_fuzz.py --seed 1
 lane "bad input" script tests/bad_input.py

@@ -15,7 +15,7 @@ use tessera_domain::merge::{Going, Merges, SPAN};
 use tessera_domain::pool::Pooled;
 use tessera_domain::record::{HoldEnd, Record};
 use tessera_domain::wallet::Wallet;
-use tessera_domain::{Code, Rejection, Text};
+use tessera_domain::{Code, Rejection};
 use tessera_storage::{Due, EntityKey, NO_DUE, Page, Seq, Snapshot};
 
 use crate::Board;
@@ -24,10 +24,14 @@ use crate::budgets::{Look, Purse};
 /// First page number of the sealed pages of request headers; those of keys start at 1.
 const HEADER_PAGES: u32 = 1 << 24;
 
+/// Records that were read, by their numbers.
+pub type Read = Vec<(u64, Arc<Record>)>;
+
 /// A command, with the records of other journals that it needs: those of members that have gone into this one.
 pub struct Asked {
-    pub command: Command,
-    pub brought: Vec<(u64, Arc<Record>)>,
+    /// Shared: it may have to be sent again.
+    pub command: Arc<Command>,
+    pub brought: Option<Box<Read>>,
 }
 
 /// What members share on a node.
@@ -43,9 +47,9 @@ pub struct MemberBehaviour {
 /// A question. One that has gone into another member answers [`Answer::Gone`], unless it is about itself.
 pub enum Query {
     /// What a command would do; nothing is written (rule 10). With the records it needs, as far as they have been read.
-    Quote(Arc<Command>, Vec<(u64, Arc<Record>)>),
+    Quote(Arc<Command>, Read),
     /// Which record answered this command before, if any did.
-    Repeat(Arc<Command>, Vec<(u64, Arc<Record>)>),
+    Repeat(Arc<Command>, Read),
     /// The view as of now.
     View,
     /// How a gift stands; or which are on their way, when none is named.
@@ -63,7 +67,7 @@ pub enum Query {
     /// When it wants to be woken; about itself.
     Due,
     /// Whether the member holds an alias now.
-    Holds { kind: Text, hash: u128 },
+    Holds { hash: u128 },
     /// How far it has come with quests and achievements.
     Goals,
     /// Lots and holds as of now, and how a hold ended that is not among them.
@@ -79,7 +83,7 @@ pub enum Answer {
     /// 0: there is no such member.
     Head(u64),
     /// `None`: it is not going anywhere.
-    Leaving(Option<(Going, Arc<Member>)>),
+    Leaving(Option<(Going, Box<Member>)>),
     /// Read these first and ask again.
     Needs(Vec<u64>),
     /// The number of that record.
@@ -130,8 +134,7 @@ impl MemberBehaviour {
 
 impl Behaviour for MemberBehaviour {
     type State = Member;
-    /// Boxed: what a handler holds while it waits stays for the member's life.
-    type Command = Box<Asked>;
+    type Command = Asked;
     type Record = Record;
     type Rejection = Rejection;
     type View = Option<View>;
@@ -142,17 +145,17 @@ impl Behaviour for MemberBehaviour {
         Member::default()
     }
 
-    fn needs(&self, state: &Member, asked: &Box<Asked>) -> Needs {
+    fn needs(&self, state: &Member, asked: &Asked) -> Needs {
         if self.skip_dedupe { Needs::new() } else { decide::needs(state, &asked.command).into_iter().filter(|seq| *seq < u64::from(SPAN)).collect() }
     }
 
-    fn decide(&self, state: &Member, asked: &Box<Asked>, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
+    fn decide(&self, state: &Member, asked: &Asked, records: &[(Seq, Arc<Record>)]) -> Decision<Record, Rejection> {
         let programmes = self.board.programmes();
         let context = Context { budgets: &*self.purse, ..Context::new(self.clock.now(), &programmes) };
-        let Asked { command, brought } = &**asked;
+        let Asked { command, brought } = asked;
         let mut all = Cow::Borrowed(records);
         if state.merges.as_ref().is_some_and(|merges| merges.gone().is_none()) && !self.skip_dedupe {
-            all.to_mut().extend(brought.iter().cloned());
+            all.to_mut().extend(brought.iter().flat_map(|brought| brought.iter().cloned()));
             if missing(state, command, &all).is_some() {
                 return Decision::Refuse(Rejection::new(Code::RecordsElsewhere, "", "records of a member that has gone into this one are needed"));
             }
@@ -185,11 +188,11 @@ impl Behaviour for MemberBehaviour {
         }
         match query {
             Query::Merges => Answer::Merges(state.exists().then(|| state.merges.clone().unwrap_or_default())),
-            Query::Leaving => Answer::Leaving(state.going().filter(|going| going.place.is_none()).map(|going| (*going, Arc::new(state.clone())))),
+            Query::Leaving => Answer::Leaving(state.going().filter(|going| going.place.is_none()).map(|going| (*going, Box::new(state.clone())))),
             Query::Head => Answer::Head(state.seq),
             Query::Elsewhere(command) => Answer::Needs(decide::needs(state, &command).into_iter().filter(|seq| *seq >= u64::from(SPAN)).collect()),
             Query::View => Answer::View(self.view(state)),
-            Query::Holds { kind, hash } => Answer::Holds(state.holds_alias(&kind, hash)),
+            Query::Holds { hash } => Answer::Holds(state.holds_alias(hash)),
             Query::Due => Answer::Due(self.board.programmes().current().filter(|_| state.exists()).map_or(NO_DUE, |programme| state.next_due(programme))),
             Query::Gift(gift) => {
                 let taken = gift.is_some_and(|gift| !state.ungiven.iter().any(|seq| u64::from(*seq) == gift));

@@ -191,7 +191,7 @@ impl Members {
             None if enrols => {
                 // A member that was made by this alias and gave it up is not made again: the next one is.
                 for member in made {
-                    if self.view(member, deadline).await.is_err() || self.holds(member, kind, hash, deadline).await? {
+                    if self.view(member, deadline).await.is_err() || self.holds(member, hash, deadline).await? {
                         found = Ok((member, true));
                         break;
                     }
@@ -258,10 +258,9 @@ impl Members {
     }
 
     async fn send(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        let (mut member, mut command, mut brought) = (member, command, Vec::new());
+        let (mut member, mut command, mut brought) = (member, Arc::new(command), None);
         loop {
-            // It may have to be sent again: its basket is shared.
-            let asked = Box::new(Asked { command: command.clone(), brought: std::mem::take(&mut brought) });
+            let asked = Asked { command: command.clone(), brought: brought.take() };
             let no = match self.region.ask(member_key(member), asked, deadline).await {
                 Reply::Done { seq, record, repeat } => return self.answered(member, seq, record, repeat).await,
                 Reply::Refused(no) => no,
@@ -271,10 +270,10 @@ impl Members {
                 // A purchase may have to wait for a campaign's budget, and is then decided again.
                 Code::BudgetPending if Instant::now() < deadline => self.purse.wait().await,
                 Code::BudgetPending => return Err(unknown_budget(&no)),
-                Code::RecordsElsewhere => brought = Box::pin(self.elsewhere(member, &command, deadline)).await?,
+                Code::RecordsElsewhere => brought = Some(Box::new(Box::pin(self.elsewhere(member, command.clone(), deadline)).await?)),
                 Code::MemberMerged => {
                     if let Some((into, place)) = Box::pin(self.goes_on(member, deadline)).await? {
-                        (member, command.ask) = (into, merge::of_command(&command.ask, place));
+                        (member, command) = (into, sent_on(&command, into, place));
                     }
                 }
                 _ => return Err(Miss::No(no)),
@@ -282,11 +281,11 @@ impl Members {
         }
     }
 
-    /// What a command would do.
+    /// What a command would do, and for whom.
     ///
     /// # Errors
     /// The rejection that it would meet, or a failure.
-    pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Arc<Record>, Miss> {
+    pub async fn quote(&self, member: MemberId, command: Command, deadline: Instant) -> Result<(MemberId, Arc<Record>), Miss> {
         let (mut member, mut command) = (member, Arc::new(command));
         loop {
             let gone = match self.query(member, |records| Query::Quote(command.clone(), records), deadline).await? {
@@ -296,12 +295,12 @@ impl Members {
                 }
                 Answer::Quote(Err(no)) if no.code == Code::BudgetPending => return Err(unknown_budget(&no)),
                 Answer::Quote(Err(no)) if no.code == Code::MemberMerged => self.goes_on(member, deadline).await?,
-                Answer::Quote(record) => return record.map_err(Miss::No),
+                Answer::Quote(record) => return record.map(|record| (member, record)).map_err(Miss::No),
                 Answer::Gone(into, place) => Some((into, place)),
                 _ => return Err(another()),
             };
             if let Some((into, place)) = gone {
-                (member, command) = (into, Arc::new(Command { header: command.header, ask: merge::of_command(&command.ask, place) }));
+                (member, command) = (into, sent_on(&command, into, place));
             }
         }
     }
@@ -318,7 +317,7 @@ impl Members {
                     let Some(record) = self.record(member, seq).await? else { return Ok(None) };
                     return self.answered(member, seq, record, true).await.map(Some);
                 }
-                Answer::Gone(into, place) => (member, command) = (into, Arc::new(Command { header: command.header, ask: merge::of_command(&command.ask, place) })),
+                Answer::Gone(into, place) => (member, command) = (into, sent_on(&command, into, place)),
                 _ => return Ok(None),
             }
         }
@@ -429,6 +428,11 @@ impl Members {
             _ => Err(unknown_member()),
         }
     }
+}
+
+/// A command to a member that has gone, for the one that goes on.
+fn sent_on(command: &Command, into: MemberId, place: u8) -> Arc<Command> {
+    Arc::new(Command { header: command.header, ask: merge::of_command(&command.ask, into, place) })
 }
 
 fn another() -> Miss {

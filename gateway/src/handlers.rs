@@ -129,7 +129,7 @@ impl Call {
         self.query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
     }
 
-    /// The member that somebody's alias or id names; nobody is enrolled.
+    /// The member that somebody's alias or id names, which may have gone into another one; nobody is enrolled.
     pub(crate) async fn known(&self, who: &request::Who) -> Result<MemberId, Stop> {
         self.known_at(who, "/member").await
     }
@@ -138,7 +138,7 @@ impl Call {
     pub(crate) async fn known_at(&self, who: &request::Who, field: &str) -> Result<MemberId, Stop> {
         let at = |no: Rejection| Rejection { field: no.field.replacen("/member", field, 1).into(), ..no };
         Ok(match whom(who).map_err(at)? {
-            Who::Member(member) => self.members().survivor(member, self.deadline).await?,
+            Who::Member(member) => member,
             Who::Alias(kind, value) => self.members().look_up(&kind, &value).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(at(no)) } else { miss })?,
         })
     }

@@ -16,7 +16,7 @@ use http_body::{Body, Frame};
 use tessera_actors::{Followed, Members};
 use tessera_api::{event, read};
 use tessera_domain::ids::MemberId;
-use tessera_domain::record::Record;
+use tessera_domain::record::{Body as Content, Record};
 use tessera_domain::{Code, Rejection};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
@@ -50,27 +50,42 @@ pub(crate) async fn follow(call: &Call, id: &str) -> Result<Answer, Stop> {
         None => None,
         Some(id) => Some(seen(id).ok_or_else(|| Rejection::new(Code::Invalid, "Last-Event-ID", "the id of an event of this stream, such as 12.0"))?),
     };
-    // One that has gone into another member says nothing more: what a reader has missed, then the end; a new reader follows the other.
-    let survivor = call.members().survivor(member, call.deadline).await?;
-    let (member, ended) = if last.is_some() { (member, survivor != member) } else { (survivor, false) };
+    let gone = call.members().gone(member, call.deadline).await?;
     let live = call.members().follow(member, call.deadline).await?;
     if last.is_some_and(|last| last.seq > live.head) {
         return Err(Rejection::new(Code::Invalid, "Last-Event-ID", "this is ahead of the member's journal: it is of another member, or of a node that was put back; follow without it").into());
     }
-    if ended && last.is_some_and(|last| last.seq == live.head) {
+    // One that has gone into another member says what a reader has missed, and at least that.
+    let now = gone.map_or(live.head, |seq| seq.min(live.head));
+    let after = last.unwrap_or(Seen { seq: now, n: u64::MAX });
+    if let Some(seq) = gone
+        && !has_more(call, member, seq.max(after.seq), live.head, after).await?
+    {
         let mut answer = Answer::new(Bytes::new());
         *answer.status_mut() = http::StatusCode::NO_CONTENT;
         return Ok(answer);
     }
-    let after = last.unwrap_or(Seen { seq: live.head, n: u64::MAX });
     let (queue, chunks) = mpsc::channel(QUEUE);
-    let reader = Reader { members: call.members().clone(), member, ended, queue, stop: call.surface.stop.clone() };
+    let reader = Reader { members: call.members().clone(), member, queue, stop: call.surface.stop.clone() };
     tokio::spawn(reader.run(live, after));
     let mut answer = Answer::new(Bytes::new());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     answer.extensions_mut().insert(Live(Arc::new(Mutex::new(Some(chunks)))));
     Ok(answer)
+}
+
+/// The member has gone into another one: it says nothing more.
+fn ends(record: &Record) -> bool {
+    matches!(record.body, Content::Merged { place: Some(_), .. })
+}
+
+/// Whether a member's journal has an event in some records that a reader has not seen.
+async fn has_more(call: &Call, member: MemberId, from: u64, to: u64, after: Seen) -> Result<bool, Stop> {
+    let programmes = call.programmes();
+    let records = call.members().history(member, from, to).await?;
+    let last = |(seq, record): &(u64, Arc<Record>)| Some(Seen { seq: *seq, n: event::published(&programmes, member, *seq, record)?.len().checked_sub(1)? as u64 });
+    Ok(records.iter().filter_map(last).any(|last| last > after))
 }
 
 fn seen(id: &HeaderValue) -> Option<Seen> {
@@ -105,8 +120,6 @@ impl Body for Chunks {
 struct Reader {
     members: Members,
     member: MemberId,
-    /// It has gone: there is nothing to wait for.
-    ended: bool,
     queue: mpsc::Sender<Bytes>,
     stop: watch::Receiver<bool>,
 }
@@ -131,11 +144,11 @@ impl Reader {
             for (seq, record) in self.members.history(self.member, from, to).await.ok()? {
                 let text = self.render(seq, &record, after)?;
                 self.give(text).await?;
+                if ends(&record) {
+                    return None;
+                }
             }
             from = to + 1;
-        }
-        if self.ended {
-            return None;
         }
         let head = live.head;
         loop {
@@ -154,7 +167,7 @@ impl Reader {
                         }
                     };
                     self.give(text).await?;
-                    if matches!(published.record.body, tessera_domain::record::Body::Merged { place: Some(_), .. }) {
+                    if ends(&published.record) {
                         return None;
                     }
                 }

@@ -19,7 +19,7 @@ use tessera_domain::receipts::{self, Bearer, BookRecord, Why};
 use tessera_domain::command::{LineBack, Return, SaleName};
 use tessera_domain::keys::{KeyIndex, KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::{Allowance, Holding, Member};
-use tessera_domain::merge::{Absorbed, Going, Merges, Source};
+use tessera_domain::merge::{Absorbed, Going, Journal, Merges, Source};
 use tessera_domain::number::{Currency, Decimal, Ratio};
 use tessera_domain::pool::{Loan, Pooled};
 use tessera_domain::profile::{Birthday, Change, Found, Profile};
@@ -141,10 +141,10 @@ frozen_enum!(Body {
     25 => PoolJoined { pool },
     26 => PoolLeft { pool },
     27 => PoolChanged { pool, member, joined },
-    28 => Lent { to, hold, wallet, points, pool },
-    29 => LendRefused { to, hold, wallet },
+    28 => Lent { lender, to, hold, wallet, points, pool },
+    29 => LendRefused { lender, to, hold, wallet },
     30 => Gathered { hold, wallet, complete, expires_at, loans },
-    31 => CameHome { from, seq },
+    31 => CameHome { owner, from, seq },
     32 => Homed { seq },
     33 => Merging { into },
     34 => Absorbed { 0: absorbed },
@@ -222,7 +222,8 @@ frozen_struct!(Hold { seq, points, expires_at, lots });
 frozen_struct!(Wallet { live, waiting, rest, holds, owed, rolled, noticed, figures });
 frozen_struct!(Loan { lot, lender, theirs, activated_at, expires_at, left, at });
 frozen_struct!(Pooled { of, members, gathering, homing, loans });
-frozen_struct!(Source { member, records, merge, parts, of });
+frozen_struct!(Journal { member, records, periods });
+frozen_struct!(Source { journal, merge, parts, of });
 frozen_struct!(Going { into, seq, since, place });
 frozen_struct!(Merges { sources, refused, going });
 frozen_struct!(Absorbed { from, merge, part, of, place, journals, state });

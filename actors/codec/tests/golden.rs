@@ -17,7 +17,7 @@ use tessera_domain::goals::Part;
 use tessera_domain::ids::{GoalKey, LotId, MemberId, PoolId};
 use tessera_domain::keys::{KeyKind, Keys, NaturalKey, Page, TransactionId};
 use tessera_domain::member::Member;
-use tessera_domain::merge::Absorbed;
+use tessera_domain::merge::{Absorbed, Journal};
 use tessera_domain::number::{Decimal, Ratio};
 use tessera_domain::profile::{Birthday, Change, Found};
 use tessera_domain::record::{
@@ -229,12 +229,12 @@ fn records() -> Vec<(&'static str, Record)> {
         ("pool_joined", Body::PoolJoined { pool: POOL }),
         ("pool_changed", Body::PoolChanged { pool: POOL, member: MemberId(9), joined: true }),
         ("pool_left", Body::PoolLeft { pool: POOL }),
-        ("lent", Body::Lent { to: MemberId(8), hold: 5, wallet: 1, points: 20, pool: POOL }),
-        ("lend_refused", Body::LendRefused { to: MemberId(8), hold: 5, wallet: 1 }),
+        ("lent", Body::Lent { lender: MemberId(9), to: MemberId(8), hold: 5, wallet: 1, points: 20, pool: POOL }),
+        ("lend_refused", Body::LendRefused { lender: MemberId(9), to: MemberId(8), hold: 5, wallet: 1 }),
         ("gathered", Body::Gathered { hold: 5, wallet: 0, complete: true, expires_at: AT + 9, loans: vec![(MemberId(9), vec![LotId { seq: 4, n: 1 }])] }),
-        ("came_home", Body::CameHome { from: MemberId(8), seq: 6 }),
+        ("came_home", Body::CameHome { owner: MemberId(9), from: MemberId(8), seq: 6 }),
         ("homed", Body::Homed { seq: 6 }),
-        ("absorbed", Body::Absorbed(Box::new(Absorbed { from: MemberId(8), merge: 9, part: 0, of: 1, place: 1, journals: vec![(MemberId(8), 9), (MemberId(7), 3)], state: Box::new(part()) }))),
+        ("absorbed", Body::Absorbed(Box::new(Absorbed { from: MemberId(8), merge: 9, part: 0, of: 1, place: 1, journals: vec![Journal { member: MemberId(8), records: 9, periods: vec![(Day(20_600), Day(20_454))] }, Journal { member: MemberId(7), records: 3, periods: Vec::new() }], state: Box::new(part()) }))),
         ("absorb_refused", Body::AbsorbRefused { from: MemberId(9), merge: 4 }),
         ("merged", Body::Merged { into: MemberId(8), merge: 9, place: Some(1) }),
         ("merging", Body::Merging { into: MemberId(8) }),

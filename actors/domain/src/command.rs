@@ -6,7 +6,7 @@ use crate::Text;
 use crate::basket::Basket;
 use crate::ids::{LotId, MemberId, PoolId};
 use crate::keys::{KeyKind, Keys};
-use crate::member::Member;
+use crate::merge::Cut;
 use crate::number::{Currency, Decimal};
 use crate::pool::Home;
 use crate::record::{Alias, Asked, Offline, PoolHold};
@@ -54,18 +54,18 @@ pub enum Ask {
     LeavePool { pool: PoolId },
     /// Of the founder: who is in the pool.
     ChangePool { pool: PoolId, member: MemberId, joined: bool },
-    /// Lends points to a hold of another member of the pool.
-    Lend { to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
+    /// Lends points to a hold of another member of the pool. The lender names itself: it may go into another one that lends to the same hold.
+    Lend { lender: MemberId, to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
     /// What the others have lent to a hold; unless it is `complete`, all of it goes home.
     Gather { hold: u64, complete: bool, loans: Vec<Loaned> },
     /// Lent points come home, as a record of another member has sent them.
-    TakeHome { from: MemberId, seq: u64, lots: Vec<Home> },
+    TakeHome { owner: MemberId, from: MemberId, seq: u64, lots: Vec<Home> },
     /// All of them have.
     Homed { seq: u64 },
     /// Goes into another member: the first step of a saga.
     Merge { into: MemberId },
     /// Takes a part of the state of a member that goes into this one.
-    Absorb { from: MemberId, merge: u64, part: u16, state: Arc<Member> },
+    Absorb { from: MemberId, merge: u64, part: u16, cut: Arc<Cut> },
     /// Will not be taken, unless it has been: a first part was refused for what it is.
     RefuseMerge { from: MemberId, merge: u64 },
     /// How that one answered. `place`: that of this journal there.

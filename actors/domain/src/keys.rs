@@ -92,14 +92,14 @@ pub fn gift(from: crate::ids::MemberId, seq: u64) -> u64 {
 
 /// Fingerprint of what was lent to a hold, as its lender remembers it. Stored.
 #[must_use]
-pub fn lent(to: crate::ids::MemberId, hold: u64) -> u64 {
-    fingerprint(&[b"lent", &to.0.to_le_bytes(), &hold.to_le_bytes()])
+pub fn lent(lender: crate::ids::MemberId, to: crate::ids::MemberId, hold: u64) -> u64 {
+    fingerprint(&[b"lent", &lender.0.to_le_bytes(), &to.0.to_le_bytes(), &hold.to_le_bytes()])
 }
 
 /// Fingerprint of what came home from a record of another member. Stored.
 #[must_use]
-pub fn home(from: crate::ids::MemberId, seq: u64) -> u64 {
-    fingerprint(&[b"home", &from.0.to_le_bytes(), &seq.to_le_bytes()])
+pub fn home(owner: crate::ids::MemberId, from: crate::ids::MemberId, seq: u64) -> u64 {
+    fingerprint(&[b"home", &owner.0.to_le_bytes(), &from.0.to_le_bytes(), &seq.to_le_bytes()])
 }
 
 /// Fingerprint of a redemption by an allowance, by its number in the journal that gave it: the same wherever that goes on. Stored.

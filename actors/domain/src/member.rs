@@ -246,8 +246,8 @@ impl Member {
 
     /// Whether an alias is this member's now.
     #[must_use]
-    pub fn holds_alias(&self, kind: &str, hash: u128) -> bool {
-        self.aliases.iter().any(|held| *held.alias.kind == *kind && held.alias.hash == hash && held.until.is_none())
+    pub fn holds_alias(&self, hash: u128) -> bool {
+        self.aliases.iter().any(|held| held.alias.hash == hash && held.until.is_none())
     }
 
     fn pooled(&mut self, record: &Record) {
@@ -325,8 +325,8 @@ impl Member {
                 self.wallet_mut(*wallet).open_hold(seq, if waits { crate::time::NEVER } else { *expires_at });
             }
             Body::Gathered { hold, wallet, expires_at, .. } => self.wallet_mut(*wallet).hold_ends(*hold, *expires_at),
-            Body::Lent { to, hold, .. } | Body::LendRefused { to, hold, .. } => self.keys.insert(crate::keys::lent(*to, *hold), self.seq, record.at),
-            Body::CameHome { from, seq } => self.keys.insert(crate::keys::home(*from, *seq), self.seq, record.at),
+            Body::Lent { lender, to, hold, .. } | Body::LendRefused { lender, to, hold, .. } => self.keys.insert(crate::keys::lent(*lender, *to, *hold), self.seq, record.at),
+            Body::CameHome { owner, from, seq } => self.keys.insert(crate::keys::home(*owner, *from, *seq), self.seq, record.at),
             Body::Returned(returned) => {
                 for fingerprint in returned.asked.keys.fingerprints(returned.asked.kind) {
                     self.keys.insert(fingerprint, self.seq, record.at);
@@ -411,8 +411,7 @@ impl Member {
             }
         }
         if let Body::Absorbed(absorbed) = &record.body {
-            // After what its own periods have brought about before.
-            self.tier.join(&absorbed.state.tier);
+            self.joined(&absorbed.state);
         }
         // One that goes must stay as it is: its state may be on its way.
         if record.at - self.tidied_at >= TIDY_EVERY && self.going().is_none() {

@@ -13,7 +13,7 @@ mod cut;
 mod join;
 mod renumber;
 
-pub use cut::cut;
+pub use cut::Cut;
 pub(crate) use renumber::of_state;
 pub use renumber::{basket, of_command, of_record};
 
@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 
 use crate::ids::{LotId, MadeId, MemberId};
 use crate::member::Member;
-use crate::time::Millis;
+use crate::time::{Day, Millis};
 
 /// Numbers of records that one journal may have.
 pub const SPAN: u32 = 1 << 24;
@@ -42,14 +42,22 @@ pub struct Merges {
 /// A journal that was taken over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
-    pub member: MemberId,
-    /// Records of it that count.
-    pub records: u32,
+    pub journal: Journal,
     /// Of a merge: its record there, the records here that took its parts, and how many parts there are. Of a journal that came with
     /// another one: 0, none, 0.
     pub merge: u64,
     pub parts: SmallVec<[u32; 1]>,
     pub of: u16,
+}
+
+/// Whose it is, and what its numbers and days are here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    pub member: MemberId,
+    /// Records of it that count.
+    pub records: u32,
+    /// Periods of its tier that are others here: first day there, first day here.
+    pub periods: Vec<(Day, Day)>,
 }
 
 /// A member that goes into another one.
@@ -74,8 +82,8 @@ pub struct Absorbed {
     pub of: u16,
     /// Place of the journal here, from 1; those that it had taken over follow.
     pub place: u8,
-    /// The journals, with their numbers of records; in the first part only.
-    pub journals: Vec<(MemberId, u32)>,
+    /// The journals; in the first part only.
+    pub journals: Vec<Journal>,
     pub state: Box<Member>,
 }
 
@@ -89,7 +97,7 @@ impl Merges {
     /// The record that has taken a part of a merge, if any did.
     #[must_use]
     pub fn taken(&self, from: MemberId, merge: u64, part: u16) -> Option<u64> {
-        let source = self.sources.iter().find(|source| source.member == from && source.merge == merge)?;
+        let source = self.sources.iter().find(|source| source.journal.member == from && source.merge == merge)?;
         source.parts.get(usize::from(part)).map(|seq| u64::from(*seq))
     }
 
@@ -99,25 +107,36 @@ impl Merges {
         self.refused.iter().find(|(member, seq, _)| *member == from && *seq == merge).map(|(_, _, record)| u64::from(*record))
     }
 
-    /// Whether another member's state is being taken over.
+    /// Whose state is being taken over, and is not yet all here.
     #[must_use]
-    pub fn is_coming(&self) -> bool {
-        self.sources.iter().any(|source| source.parts.len() < usize::from(source.of))
+    pub fn coming(&self) -> Option<MemberId> {
+        self.sources.iter().find(|source| source.parts.len() < usize::from(source.of)).map(|source| source.journal.member)
+    }
+
+    fn source(&self, seq: u64) -> Option<&Source> {
+        let place = usize::try_from(seq / u64::from(SPAN)).ok()?.checked_sub(1)?;
+        self.sources.get(place)
+    }
+
+    /// The period in which what a record counts for the tier counts here.
+    #[must_use]
+    pub fn period(&self, seq: u64, period: Day) -> Day {
+        let moved = self.source(seq).and_then(|source| source.journal.periods.iter().find(|(there, _)| *there == period));
+        moved.map_or(period, |(_, here)| *here)
     }
 
     /// In whose journal a number of another's record stands, and which it is there. `None`: it is an own one, or there is no such record.
     #[must_use]
     pub fn elsewhere(&self, seq: u64) -> Option<(MemberId, u64)> {
-        let place = usize::try_from(seq / u64::from(SPAN)).ok()?.checked_sub(1)?;
-        let (source, local) = (self.sources.get(place)?, seq % u64::from(SPAN));
-        (1..=u64::from(source.records)).contains(&local).then_some((source.member, local))
+        let (source, local) = (self.source(seq)?, seq % u64::from(SPAN));
+        (1..=u64::from(source.journal.records)).contains(&local).then_some((source.journal.member, local))
     }
 
     /// Folds a part in that was taken over.
     pub(crate) fn take(&mut self, absorbed: &Absorbed, seq: u32) {
-        for (place, (member, records)) in absorbed.journals.iter().enumerate() {
+        for (place, journal) in absorbed.journals.iter().enumerate() {
             let (merge, of) = if place == 0 { (absorbed.merge, absorbed.of) } else { (0, 0) };
-            self.sources.push(Source { member: *member, records: *records, merge, parts: SmallVec::new(), of });
+            self.sources.push(Source { journal: journal.clone(), merge, parts: SmallVec::new(), of });
         }
         if let Some(source) = self.sources.get_mut(usize::from(absorbed.place).wrapping_sub(1)) {
             source.parts.push(seq);

@@ -77,13 +77,13 @@ pub enum Body {
     /// The founder says who is in the pool.
     PoolChanged { pool: PoolId, member: MemberId, joined: bool },
     /// Points lent to another member's hold.
-    Lent { to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
+    Lent { lender: MemberId, to: MemberId, hold: u64, wallet: u8, points: i64, pool: PoolId },
     /// They could not be lent, and never will be for this hold.
-    LendRefused { to: MemberId, hold: u64, wallet: u8 },
+    LendRefused { lender: MemberId, to: MemberId, hold: u64, wallet: u8 },
     /// What others have lent to a hold, by their lots; unless that is all of it, the hold is over.
     Gathered { hold: u64, wallet: u8, complete: bool, expires_at: Millis, loans: Vec<(MemberId, Vec<LotId>)> },
     /// Lent points came home.
-    CameHome { from: MemberId, seq: u64 },
+    CameHome { owner: MemberId, from: MemberId, seq: u64 },
     /// Everybody whose points a record had sent home has them.
     Homed { seq: u64 },
     AliasAdded { alias: Alias },

@@ -42,6 +42,8 @@ struct Mirror {
     /// As it really ended.
     real: BTreeMap<u8, Figures>,
     real_tier: u8,
+    /// It has really gone into another one.
+    gone: bool,
 }
 
 /// What came of it.
@@ -92,6 +94,7 @@ impl Simulation {
         let mirror = self.mirrors.entry(member).or_default();
         mirror.real.extend(record.after.iter().copied());
         mirror.real_tier = record.tier;
+        mirror.gone |= matches!(record.body, Body::Merged { place: Some(_), .. });
         if record.at < self.from {
             for event in &record.events {
                 if let Event::CampaignUsed { campaign, points, charged: true } = event {
@@ -147,8 +150,10 @@ impl Simulation {
                 let given = &mut self.totals.wallets.entry(*wallet).or_default().given;
                 (given[0], given[1]) = (given[0] + real, given[1] + draft);
             }
-            self.totals.tiers.entry(mirror.real_tier).or_default()[0] += 1;
-            self.totals.tiers.entry(tier).or_default()[1] += 1;
+            if !mirror.gone {
+                self.totals.tiers.entry(mirror.real_tier).or_default()[0] += 1;
+                self.totals.tiers.entry(tier).or_default()[1] += 1;
+            }
             let difference = mirror.given.get(&0).map_or(0, |[real, draft]| draft - real);
             let list = if difference > 0 { &mut self.totals.gain } else { &mut self.totals.lose };
             if difference != 0 {

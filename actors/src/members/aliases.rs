@@ -19,6 +19,7 @@ impl Members {
     /// `alias_taken`, `unknown_alias_type`, `unknown_member`, or a failure.
     pub async fn add_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
         self.known_type(kind, "/type")?;
+        let member = self.survivor(member, deadline).await?;
         let alias = alias(kind, value);
         let ask = || Command { header, ask: Ask::AddAlias { alias: alias.clone() } };
         let fresh = match self.reserve(member, &alias, "/value").await {
@@ -29,6 +30,10 @@ impl Members {
         let done = self.command(member, ask(), deadline).await;
         if fresh && matches!(&done, Err(Miss::No(_)) | Ok(Done { repeat: true, .. })) {
             self.give_back_all(member, &[&alias], deadline).await?;
+        } else if done.as_ref().is_ok_and(|done| done.member != member) {
+            // It has gone into another one meanwhile.
+            let to = self.survivor(member, deadline).await?;
+            self.aliases.hand_over(alias.hash, member, to).await.map_err(failure)?;
         }
         done
     }
@@ -39,22 +44,27 @@ impl Members {
     /// `unknown_alias`, `unknown_member`, or a failure.
     pub async fn remove_alias(&self, member: MemberId, header: u128, kind: &str, value: &str, deadline: Instant) -> Result<Done, Miss> {
         let hash = alias_hash(kind, value);
+        let member = self.survivor(member, deadline).await?;
         let done = self.command(member, Command { header, ask: Ask::RemoveAlias { kind: kind.into(), hash } }, deadline).await;
         // Also when the journal says it is gone: an earlier removal may have been cut short here.
         let settled = match &done {
-            Ok(done) => !done.repeat || !self.holds(member, kind, hash, deadline).await?,
+            Ok(done) => !done.repeat || !self.holds(member, hash, deadline).await?,
             Err(Miss::No(no)) => no.code == Code::UnknownAlias,
             Err(Miss::Failure(_)) => false,
         };
         if settled {
-            self.aliases.end(hash, member).await.map_err(failure)?;
+            // A member that has gone into this one may still stand there.
+            let holder = self.aliases.holder(hash).await.map_err(failure)?.unwrap_or(member);
+            if holder == member || self.survivor(holder, deadline).await? == self.survivor(member, deadline).await? {
+                self.aliases.end(hash, holder).await.map_err(failure)?;
+            }
         }
         done
     }
 
     /// Whether a member holds an alias now, as its journal has it: a repeat may be of a removal before it was added again.
-    pub(super) async fn holds(&self, member: MemberId, kind: &str, hash: u128, deadline: Instant) -> Result<bool, Miss> {
-        match self.inquire(member, |_| Query::Holds { kind: kind.into(), hash }, deadline).await? {
+    pub(super) async fn holds(&self, member: MemberId, hash: u128, deadline: Instant) -> Result<bool, Miss> {
+        match self.inquire(member, |_| Query::Holds { hash }, deadline).await? {
             (_, Answer::Holds(holds)) => Ok(holds),
             _ => Err(unknown_member()),
         }
@@ -82,7 +92,7 @@ impl Members {
     /// was taken away since. What the member's journal says it holds stays.
     pub(super) async fn give_back_all(&self, member: MemberId, reserved: &[&Alias], deadline: Instant) -> Result<(), Miss> {
         for alias in reserved {
-            if !self.holds(member, &alias.kind, alias.hash, deadline).await? {
+            if !self.holds(member, alias.hash, deadline).await? {
                 self.aliases.give_back(alias.hash, member).await.map_err(failure)?;
             }
         }

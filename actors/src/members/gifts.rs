@@ -18,18 +18,36 @@ impl Members {
     /// # Errors
     /// `unknown_member` when there is no such taker, the rejection of the giver, or a failure.
     pub async fn give(&self, from: MemberId, header: u128, wallet: u8, points: i64, to: MemberId, deadline: Instant) -> Result<(Done, SagaState), Miss> {
-        if from == to {
-            return Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")));
-        }
-        // It must be able to answer: a member that exists is never gone. One that cannot be asked now may not exist.
-        self.view(to, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/recipient".into(), ..no }) } else { miss })?;
-        let done = self.command(from, Command { header, ask: Ask::Give { wallet, points, to } }, deadline).await?;
+        let command = |to| Command { header, ask: Ask::Give { wallet, points, to } };
+        let owner = self.owner(to, deadline).await?;
+        let mine = self.survivor(from, deadline).await? == owner.member;
+        let done = if mine {
+            Err(Miss::No(Rejection::new(Code::Invalid, "/recipient", "a gift is to another member")))
+        } else {
+            // It must be able to answer: a member that exists is never gone. One that cannot be asked now may not exist.
+            self.view(to, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/recipient".into(), ..no }) } else { miss })?;
+            self.command(from, command(owner.member), deadline).await
+        };
+        let done = match done {
+            // It may have been given to one that has gone into this recipient since.
+            Err(Miss::No(no)) if mine || no.code == Code::KeyConflict => self.given_before(from, &owner.sources, command, deadline).await?.ok_or(Miss::No(no))?,
+            other => other?,
+        };
         let from = done.member;
         let state = match self.gift(from, done.seq, deadline).await? {
             SagaState::Pending => self.finish_gift(from, done.seq, &done.record, deadline).await.unwrap_or(SagaState::Pending),
             settled => settled,
         };
         Ok((done, state))
+    }
+
+    async fn given_before(&self, from: MemberId, to: &[MemberId], command: impl Fn(MemberId) -> Command, deadline: Instant) -> Result<Option<Done>, Miss> {
+        for one in to {
+            if let Some(done) = self.repeat(from, command(*one), deadline).await? {
+                return Ok(Some(done));
+            }
+        }
+        Ok(None)
     }
 
     /// How a gift stands, by its giver's record.

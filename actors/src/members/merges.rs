@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tessera_cluster::{Failure, Reply};
 use tessera_domain::command::{Ask, Command};
 use tessera_domain::ids::{MadeId, MemberId};
-use tessera_domain::merge::{self, Merges, Owner};
+use tessera_domain::merge::{self, Cut, Merges, Owner};
 use tessera_domain::record::{Body, Record};
 use tessera_domain::{Code, Rejection};
 
@@ -62,7 +62,7 @@ impl Members {
             let Some(merges) = self.merges(member, deadline).await? else { return Ok(Owner::from(member)) };
             match merges.gone() {
                 Some((into, _)) => member = into,
-                None => return Ok(Owner { member, sources: merges.sources.into_iter().map(|source| source.member).collect() }),
+                None => return Ok(Owner { member, sources: merges.sources.into_iter().map(|source| source.journal.member).collect() }),
             }
         }
     }
@@ -81,11 +81,28 @@ impl Members {
     /// # Errors
     /// `unknown_member`, or a failure.
     pub async fn head(&self, member: MemberId, deadline: Instant) -> Result<u64, Miss> {
+        if let Some(shown) = self.region.view(&member_key(member))
+            && let Some(view) = &*shown
+        {
+            return Ok(view.seq);
+        }
         match self.region.query(member_key(member), Query::Head, deadline).await {
             Ok(Answer::Head(head)) if head > 0 => Ok(head),
             Ok(_) => Err(unknown_member()),
             Err(failure) => Err(Miss::Failure(failure)),
         }
+    }
+
+    /// Of a member that has gone: the record that began it.
+    ///
+    /// # Errors
+    /// A failure.
+    pub async fn gone(&self, member: MemberId, deadline: Instant) -> Result<Option<u64>, Miss> {
+        if self.is_awake(member) {
+            return Ok(None);
+        }
+        let going = self.merges(member, deadline).await?.and_then(|merges| merges.going);
+        Ok(going.filter(|going| going.place.is_some()).map(|going| u64::from(going.seq)))
     }
 
     /// An id as who answers for its member knows it.
@@ -126,8 +143,8 @@ impl Members {
     }
 
     /// Records of other journals that a command needs.
-    pub(super) async fn elsewhere(&self, member: MemberId, command: &Command, deadline: Instant) -> Result<Vec<(u64, Arc<Record>)>, Miss> {
-        let answer = self.region.query(member_key(member), Query::Elsewhere(Arc::new(command.clone())), deadline).await.map_err(Miss::Failure)?;
+    pub(super) async fn elsewhere(&self, member: MemberId, command: Arc<Command>, deadline: Instant) -> Result<Vec<(u64, Arc<Record>)>, Miss> {
+        let answer = self.region.query(member_key(member), Query::Elsewhere(command), deadline).await.map_err(Miss::Failure)?;
         let Answer::Needs(seqs) = answer else { return Ok(Vec::new()) };
         let mut records = Vec::with_capacity(seqs.len());
         for seq in seqs {
@@ -136,8 +153,11 @@ impl Members {
         Ok(records)
     }
 
-    /// Where a member has gone that takes no commands, once that is settled; `None`: it stays after all.
+    /// Where a member has gone that takes no commands, once what keeps it is settled; `None`: it stays.
     pub(super) async fn goes_on(&self, member: MemberId, deadline: Instant) -> Result<Option<(MemberId, u8)>, Miss> {
+        if let Some(source) = self.merges(member, deadline).await?.and_then(|merges| merges.coming()) {
+            self.finish_merge(source, deadline).await?;
+        }
         self.finish_merge(member, deadline).await?;
         Ok(self.merges(member, deadline).await?.and_then(|merges| merges.gone()))
     }
@@ -146,7 +166,11 @@ impl Members {
     ///
     /// # Errors
     /// `unknown_member`, `in_pool`, `merge_refused`, or a failure.
-    pub async fn merge(&self, member: MemberId, into: MemberId, header: u128, deadline: Instant) -> Result<(Done, SagaState), Miss> {
+    pub async fn merge(&self, member: MemberId, into: MemberId, deadline: Instant) -> Result<(Done, SagaState), Miss> {
+        let same = || Miss::No(Rejection::new(Code::Invalid, "/into", "a member goes into another one"));
+        if into == member {
+            return Err(same());
+        }
         let mut into = self.survivor(into, deadline).await?;
         if let Some(going) = self.merges(member, deadline).await?.and_then(|merges| merges.going)
             && self.survivor(going.into, deadline).await? == into
@@ -154,25 +178,46 @@ impl Members {
             // Begun before, into one that may have gone on itself.
             into = going.into;
         } else if into == member {
-            return Err(Miss::No(Rejection::new(Code::Invalid, "/into", "a member goes into another one")));
+            return Err(same());
         } else {
             // It must be able to answer: a member that exists is never gone without one that goes on.
             self.view(into, deadline).await.map_err(|miss| if let Miss::No(no) = miss { Miss::No(Rejection { field: "/into".into(), ..no }) } else { miss })?;
         }
-        let done = self.direct(member, Command { header, ask: Ask::Merge { into } }, deadline).await.map_err(|miss| match miss {
-            Miss::No(no) if no.code == Code::MemberMerged => Miss::No(Rejection::new(Code::MergeRefused, "/member", "this member goes, or has gone, into another one")),
-            other => other,
-        })?;
-        let why = match self.finish_merge(member, deadline).await {
-            Ok(why) => why,
-            Err(Miss::Failure(_)) => None,
-            Err(miss) => return Err(miss),
+        let done = self.begin_merge(member, into, deadline).await?;
+        // From here on it goes, sooner or later.
+        let pending = |miss| if let Miss::Failure(_) = miss { Ok((None, SagaState::Pending)) } else { Err(miss) };
+        let (why, state) = match self.finish_merge(member, deadline).await {
+            Ok(why) => match self.merges(member, deadline).await {
+                Ok(merges) => {
+                    let going = merges.and_then(|merges| merges.going).filter(|going| u64::from(going.seq) == done.seq);
+                    (why, going.map_or(SagaState::Undone, |going| if going.place.is_some() { SagaState::Done } else { SagaState::Pending }))
+                }
+                Err(miss) => pending(miss)?,
+            },
+            Err(miss) => pending(miss)?,
         };
-        let going = self.merges(member, deadline).await?.and_then(|merges| merges.going).filter(|going| u64::from(going.seq) == done.seq);
-        let state = going.map_or(SagaState::Undone, |going| if going.place.is_some() { SagaState::Done } else { SagaState::Pending });
         match why {
             Some(no) if state == SagaState::Undone => Err(Miss::No(no)),
             _ => Ok((done, state)),
+        }
+    }
+
+    /// The first step. It has no key: that the member goes, and into whom, is remembered for as long as it does; a no is not.
+    async fn begin_merge(&self, member: MemberId, into: MemberId, deadline: Instant) -> Result<Done, Miss> {
+        let mut tries = 0;
+        loop {
+            let no = match self.direct(member, Command { header: 0, ask: Ask::Merge { into } }, deadline).await {
+                Err(Miss::No(no)) => no,
+                other => return other,
+            };
+            tries += 1;
+            match no.code {
+                // Another one is just going into this one; or it is in a pool that is no more.
+                Code::MemberMerged if tries == 1 && self.goes_on(member, deadline).await?.is_none() => {}
+                Code::InPool if tries == 1 && self.leave_if_over(member, deadline).await? => {}
+                Code::MemberMerged => return Err(Miss::No(Rejection::new(Code::MergeRefused, "/member", "this member goes, or has gone, into another one"))),
+                _ => return Err(Miss::No(no)),
+            }
         }
     }
 
@@ -185,26 +230,16 @@ impl Members {
         let answer = self.region.query(member_key(member), Query::Leaving, deadline).await.map_err(Miss::Failure)?;
         let Answer::Leaving(Some((going, state))) = answer else { return Ok(None) };
         let (into, merge) = (going.into, u64::from(going.seq));
-        let (mut place, mut why) = (None, None);
-        for (part, _) in (0_u16..).zip(merge::cut(&state)) {
-            let absorb = Ask::Absorb { from: member, merge, part, state: state.clone() };
-            let answered = match self.direct(into, Command { header: 0, ask: absorb }, deadline).await {
-                // Its first part is refused for what it is: remembered, so that nobody takes it later.
-                Err(Miss::No(no)) if part == 0 => {
-                    why = Some(no);
-                    self.direct(into, Command { header: 0, ask: Ask::RefuseMerge { from: member, merge } }, deadline).await?
-                }
-                other => other?,
-            };
-            place = if let Body::Absorbed(absorbed) = &answered.record.body { Some(absorbed.place) } else { None };
-            if place.is_none() {
-                break;
-            }
-        }
+        let aliases: Vec<u128> = state.aliases.iter().map(|held| held.alias.hash).collect();
+        let (place, why) = self.hand_over(member, into, merge, Arc::new(Cut::new(*state)), deadline).await?;
         if place.is_some() {
             let to = self.survivor(into, deadline).await?;
-            for held in &state.aliases {
-                self.aliases.hand_over(held.alias.hash, member, to).await.map_err(failure)?;
+            for hash in aliases {
+                self.aliases.hand_over(hash, member, to).await.map_err(failure)?;
+                // It may have been taken from the other one meanwhile.
+                if !self.holds(to, hash, deadline).await? {
+                    self.aliases.end(hash, to).await.map_err(failure)?;
+                }
             }
         }
         match self.direct(member, Command { header: 0, ask: Ask::SettleMerge { merge, place } }, deadline).await {
@@ -212,12 +247,40 @@ impl Members {
             Err(Miss::No(no)) if no.code == Code::NothingDue => {}
             other => drop(other?),
         }
-        Ok(why.filter(|_| place.is_none()).or_else(|| place.is_none().then(refused)))
+        Ok(if place.is_none() { why.or_else(|| Some(refused())) } else { None })
+    }
+
+    /// Lets the other member take all parts of a state; where the journal is there then, or why it is not.
+    async fn hand_over(&self, member: MemberId, into: MemberId, merge: u64, cut: Arc<Cut>, deadline: Instant) -> Result<(Option<u8>, Option<Rejection>), Miss> {
+        let mut place = None;
+        for (part, _) in (0_u16..).zip(&cut.parts) {
+            let absorb = Ask::Absorb { from: member, merge, part, cut: cut.clone() };
+            match self.direct(into, Command { header: 0, ask: absorb }, deadline).await {
+                Ok(Done { record, .. }) => match &record.body {
+                    Body::Absorbed(absorbed) => place = Some(absorbed.place),
+                    _ => return Ok((None, None)),
+                },
+                // Refused for what it is: that is remembered, so that nobody takes it later.
+                Err(Miss::No(no)) if part == 0 => {
+                    let answered = self.direct(into, Command { header: 0, ask: Ask::RefuseMerge { from: member, merge } }, deadline).await?;
+                    match &answered.record.body {
+                        Body::Absorbed(absorbed) => place = Some(absorbed.place),
+                        _ => return Ok((None, Some(Rejection::new(Code::MergeRefused, "/into", &no.detail)))),
+                    }
+                }
+                Err(Miss::No(no)) => {
+                    tracing::error!(%member, %into, part, ?no, "a member goes into another one that does not take all of it");
+                    return Err(Miss::Failure(Failure::Unavailable("this member is going into another one, and that cannot be finished now".into())));
+                }
+                Err(miss) => return Err(miss),
+            }
+        }
+        Ok((place, None))
     }
 
     /// Sends a step of a merge: to this member and no other.
-    async fn direct(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        match self.region.ask(member_key(member), Box::new(Asked { command, brought: Vec::new() }), deadline).await {
+    pub(super) async fn direct(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
+        match self.region.ask(member_key(member), Asked { command: Arc::new(command), brought: None }, deadline).await {
             Reply::Done { seq, record, repeat } => Ok(Done { member, seq, record, repeat }),
             Reply::Refused(no) if no.code == Code::UnknownMember => Err(unknown_member()),
             Reply::Refused(no) => Err(Miss::No(no)),

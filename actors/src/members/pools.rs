@@ -51,21 +51,26 @@ impl Members {
 
     /// Sends a command that needs a member in no pool; one that it is in, and that is no more or never let it in, is left first.
     async fn unless_pooled(&self, member: MemberId, command: Command, deadline: Instant) -> Result<Done, Miss> {
-        let no = match self.command(member, command.clone(), deadline).await {
-            Err(Miss::No(no)) if no.code == Code::InPool => no,
-            other => return other,
-        };
-        let Some(of) = self.pooled(member, deadline).await?.of else { return Err(Miss::No(no)) };
+        match self.command(member, command.clone(), deadline).await {
+            Err(Miss::No(no)) if no.code == Code::InPool => {
+                if self.leave_if_over(member, deadline).await? { self.command(member, command, deadline).await } else { Err(Miss::No(no)) }
+            }
+            other => other,
+        }
+    }
+
+    /// Leaves a pool that is no more, or never let the member in; whether that was so.
+    pub(super) async fn leave_if_over(&self, member: MemberId, deadline: Instant) -> Result<bool, Miss> {
+        let Some(of) = self.pooled(member, deadline).await?.of else { return Ok(false) };
         let lives = match self.listed(of, deadline).await {
             Ok(members) => of.founder == member || members.contains(&member),
             Err(Miss::No(_)) => false,
             Err(miss) => return Err(miss),
         };
-        if lives {
-            return Err(Miss::No(no));
+        if !lives {
+            self.leave(of, member, deadline).await?;
         }
-        self.leave(of, member, deadline).await?;
-        self.command(member, command, deadline).await
+        Ok(!lives)
     }
 
     /// The member says that it is in a pool no more; nothing if it is not.
@@ -100,6 +105,8 @@ impl Members {
                 self.unless_pooled(member, command, deadline).await?
             }
         };
+        // It may have gone into another one meanwhile.
+        let member = self.survivor(member, deadline).await?;
         match self.tell_founder(pool, member, deadline).await {
             Ok(()) => Ok(joined),
             // What was answered before stays answered, whatever has become of the pool.
@@ -134,6 +141,7 @@ impl Members {
     /// # Errors
     /// `not_in_pool`, `unknown_pool`, or a failure.
     pub async fn leave_pool(&self, pool: PoolId, member: MemberId, header: u128, deadline: Instant) -> Result<Done, Miss> {
+        let asked = member;
         let member = self.survivor(member, deadline).await?;
         let command = Command { header, ask: Ask::LeavePool { pool } };
         let left = match self.repeat(member, command.clone(), deadline).await? {
@@ -147,6 +155,10 @@ impl Members {
                 // The pool is no more.
                 Err(Miss::No(no)) => return left.map_err(|miss| if matches!(miss, Miss::No(_)) { Miss::No(no) } else { miss }),
                 Err(miss) => return Err(miss),
+            }
+            if asked != member {
+                // Its leaving may have been cut short before it went into this one.
+                self.tell_founder(pool, asked, deadline).await?;
             }
         }
         left
@@ -188,7 +200,8 @@ impl Members {
                 other => Some(other?),
             };
         };
-        Ok(self.gather(member, done.seq, &done.record, deadline).await?.then_some(done))
+        // A retry may find one of a member that has gone into this one.
+        Ok(self.gather(done.member, done.seq, &done.record, deadline).await?.then_some(done))
     }
 
     /// What the others give, in rule 11's order over the lots of all.
@@ -221,9 +234,9 @@ impl Members {
         let (mut loans, mut complete) = (Vec::new(), true);
         for (lender, points) in &pool.parts {
             // Without this answer the hold stays as it is: what was asked must not be taken for not given.
-            let ask = Ask::Lend { to: member, hold, wallet: *wallet, points: *points, pool: pool.pool };
-            let answered = self.command(*lender, Command { header: 0, ask }, deadline).await?;
-            match decide::loaned(*lender, &answered.record) {
+            let ask = Ask::Lend { lender: *lender, to: member, hold, wallet: *wallet, points: *points, pool: pool.pool };
+            let answered = self.lend(*lender, Command { header: 0, ask }, deadline).await?;
+            match answered.and_then(|answered| decide::loaned(*lender, &answered.record)) {
                 Some(loan) => loans.push(loan),
                 None => complete = false,
             }
@@ -237,10 +250,21 @@ impl Members {
         }
     }
 
+    /// A lender's answer; `None`: it has gone into another member without one, and lends nothing any more.
+    async fn lend(&self, lender: MemberId, command: Command, deadline: Instant) -> Result<Option<Done>, Miss> {
+        match self.direct(lender, command.clone(), deadline).await {
+            Err(Miss::No(no)) if no.code == Code::MemberMerged => match self.goes_on(lender, deadline).await? {
+                Some(_) => self.repeat(lender, command, deadline).await,
+                None => self.direct(lender, command, deadline).await.map(Some),
+            },
+            other => other.map(Some),
+        }
+    }
+
     /// Whether a hold that was gathered before came to be held: each lender remembers what it has answered.
     async fn gathered(&self, member: MemberId, hold: u64, pool: &PoolHold, deadline: Instant) -> Result<bool, Miss> {
         for (lender, points) in &pool.parts {
-            let ask = Ask::Lend { to: member, hold, wallet: 0, points: *points, pool: pool.pool };
+            let ask = Ask::Lend { lender: *lender, to: member, hold, wallet: 0, points: *points, pool: pool.pool };
             let before = self.repeat(*lender, Command { header: 0, ask }, deadline).await?;
             if before.is_none_or(|before| matches!(before.record.body, Body::LendRefused { .. })) {
                 return Ok(false);
@@ -258,7 +282,7 @@ impl Members {
         let mut failed = None;
         for (owner, lots) in pooled.home(record) {
             // One that cannot be reached keeps nobody else from what is theirs.
-            failed = self.send(owner, Command { header: 0, ask: Ask::TakeHome { from: member, seq, lots } }, deadline).await.err().or(failed);
+            failed = self.send(owner, Command { header: 0, ask: Ask::TakeHome { owner, from: member, seq, lots } }, deadline).await.err().or(failed);
         }
         if let Some(miss) = failed {
             return Err(miss);
@@ -305,18 +329,18 @@ impl Members {
             // A retry finds what it has confirmed, whichever attempt that was.
             let ask = Ask::PlaceHold { wallet, asked, ttl_ms: None, pool: any() };
             let Some(held) = self.repeat(member, Command { header: key_of(header ^ OF_REDEMPTION, attempt), ask }, deadline).await? else { break };
-            if let Some(done) = self.repeat(member, confirm(held.seq), deadline).await? {
+            if let Some(done) = self.repeat(held.member, confirm(held.seq), deadline).await? {
                 return Ok(done);
             }
         }
         for attempt in 0..TRIES {
             let Some(held) = self.try_hold(member, key_of(header ^ OF_REDEMPTION, attempt), wallet, asked, None, deadline).await? else { continue };
-            match self.command(member, confirm(held.seq), deadline).await {
+            match self.command(held.member, confirm(held.seq), deadline).await {
                 // Its time ended before it was confirmed: another is placed.
                 Err(Miss::No(no)) if no.code == Code::HoldExpired => {}
                 Err(Miss::No(no)) => {
                     // The key was used for something else: nobody's points stay held for it.
-                    let freed = self.command(member, Command { header: 0, ask: Ask::CancelHold { hold: held.seq } }, deadline).await;
+                    let freed = self.command(held.member, Command { header: 0, ask: Ask::CancelHold { hold: held.seq } }, deadline).await;
                     return if let Err(Miss::Failure(failure)) = freed { Err(Miss::Failure(failure)) } else { Err(Miss::No(no)) };
                 }
                 other => return other,

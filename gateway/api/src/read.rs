@@ -109,10 +109,15 @@ impl Purchase {
         instant(&self.occurred_at, programme.store_zone(&self.store))
     }
 
-    /// Whether it names anything that was made before: a hold, an allowance, a sale of which goods come back.
+    /// Whether it names anything that another member made: a hold, an allowance, a sale of which goods come back.
     #[must_use]
-    pub fn names(&self) -> bool {
-        self.tenders.iter().any(|tender| tender.hold.is_some() || tender.offline.is_some()) || self.lines.iter().any(|line| line.returns.is_some())
+    pub fn names_others(&self, member: MemberId) -> bool {
+        let tenders = self.tenders.iter().flat_map(|tender| {
+            let hold = tender.hold.as_ref().and_then(|id| MadeId::parse(Kind::Hold, id));
+            hold.into_iter().chain(tender.offline.as_ref().and_then(|offline| MadeId::parse(Kind::Allowance, &offline.allowance)))
+        });
+        let returned = self.lines.iter().filter_map(|line| MadeId::parse(Kind::Purchase, &line.returns.as_ref()?.purchase));
+        tenders.chain(returned).any(|made| made.member != member)
     }
 
     /// The command, for a member that `alias` (kind and hash) named.

@@ -139,7 +139,10 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
         Some("true") => true,
         Some(_) => return Err(Rejection::new(Code::Invalid, "/own", "true or false").into()),
     };
-    let member = if own { read::member_id(id)? } else { call.member(id).await? };
+    let named = read::member_id(id)?;
+    // A page goes on in the journal of the page before.
+    let cursor_of = |member: MemberId| call.field("cursor").and_then(|cursor| read_cursor(member, cursor));
+    let member = if own || cursor_of(named).is_some() { named } else { call.members().survivor(named, call.deadline).await? };
     let bad = |field: &str, text: &str| Stop::from(Rejection::new(Code::Invalid, field, text));
     let limit = match call.field("limit") {
         None => PAGE,
@@ -148,7 +151,7 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     let head = call.members().head(member, call.deadline).await?;
     let to = match call.field("cursor") {
         None => head,
-        Some(cursor) => read_cursor(cursor).filter(|to| *to <= head).ok_or_else(|| bad("/cursor", "send the `next` of the page before, or none for the first"))?,
+        Some(_) => cursor_of(member).filter(|to| *to <= head).ok_or_else(|| bad("/cursor", "send the `next` of the page before, or none for the first"))?,
     };
     let from = to.saturating_sub(limit - 1).max(1);
     let records = call.members().history(member, from, to).await?;
@@ -156,8 +159,8 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     let languages = call.languages();
     let entries = records.iter().rev().map(|(seq, record)| answer::written(&programmes, &languages, member, *seq, record));
     let entries = entries.collect::<Option<Vec<_>>>().ok_or_else(unknown_version)?;
-    let next = (from > 1).then(|| cursor(from - 1));
-    let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}{}>; rel=\"next\"", if own { "&own=true" } else { "" }));
+    let next = (from > 1).then(|| cursor(member, from - 1));
+    let link = next.as_ref().map(|next| format!("</v1/members/{member}/statement?limit={limit}&cursor={next}>; rel=\"next\""));
     let mut page = json(StatusCode::OK, &answer::Statement { entries, next });
     if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
         page.headers_mut().insert(header::LINK, link);
@@ -165,13 +168,20 @@ pub(crate) async fn statement(call: &Call, id: &str) -> Result<Answer, Stop> {
     Ok(page)
 }
 
-/// Opaque to callers: the last record of the next page.
-fn cursor(to: u64) -> String {
-    format!("c{to:x}")
+/// Opaque to callers: the last record of the next page, and whose.
+fn cursor(member: MemberId, to: u64) -> String {
+    format!("c{to:x}-{:x}", tag(member))
 }
 
-fn read_cursor(cursor: &str) -> Option<u64> {
-    u64::from_str_radix(cursor.strip_prefix('c')?, 16).ok().filter(|to| *to > 0)
+fn read_cursor(member: MemberId, cursor: &str) -> Option<u64> {
+    let (to, of) = cursor.strip_prefix('c')?.split_once('-')?;
+    let whose = u128::from_str_radix(of, 16).ok()? == tag(member);
+    u64::from_str_radix(to, 16).ok().filter(|to| *to > 0 && whose)
+}
+
+/// Ids are hashes: a part tells them apart.
+fn tag(member: MemberId) -> u128 {
+    member.0 & 0xff_ffff
 }
 
 /// Gives a member an alias.
@@ -206,11 +216,11 @@ pub(crate) async fn remove_alias(call: &Call, id: &str, alias: &str) -> Result<A
     params(("member" = String, Path, description = "The id of the member that goes"), ("Idempotency-Key" = String, Header, description = "So that a retry takes effect once", min_length = 1, max_length = 255)),
     responses((status = 201, description = "Merged", body = answer::Written), (status = 202, description = "Begun: it is finished as soon as both can be reached; ask again", body = answer::Written)))]
 pub(crate) async fn merge(call: &Call, id: &str) -> Result<Answer, Stop> {
-    let header = call.required_key()?;
+    call.required_key()?;
     let request: request::Merge = call.read()?;
     let member = read::member_id(id)?;
     let into = call.known_at(&request.into, "/into").await?;
-    let (done, state) = call.members().merge(member, into, header, call.deadline).await?;
+    let (done, state) = call.members().merge(member, into, call.deadline).await?;
     call.saga(&done, state, || Rejection::new(Code::MergeRefused, "", "the other member could not take this one: all is as before"))
 }
 

@@ -42,19 +42,16 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
         Who::Member(_) => None,
     };
     let command = |owner: &Owner| purchase.command(programme, owner, alias.clone()).map(|command| Command { header, ask: Ask::Purchase(Box::new(command)) });
+    // What it names may be of a member that has gone into this one, or of the one that this one has gone into.
+    let owner = async |member| if purchase.names_others(member) { call.members().owner(member, call.deadline).await } else { Ok(Owner::from(member)) };
     if let Some(before) = before
-        && let Ok(command) = command(&before.into())
+        && let Ok(command) = command(&owner(before).await?)
         && call.members().repeat(before, command.clone(), call.deadline).await?.is_some()
     {
         return Ok(Asked { member: before, who, enrol: false, training: purchase.training, command });
     }
     let (member, enrol) = found?;
-    // What it names may be of a member that has gone into this one; an id may be of one that has.
-    let owner = match &who {
-        _ if purchase.names() => call.members().owner(member, call.deadline).await?,
-        Who::Member(_) => call.members().survivor(member, call.deadline).await?.into(),
-        Who::Alias(..) => member.into(),
-    };
+    let owner = owner(member).await?;
     Ok(Asked { member: owner.member, who, enrol, training: purchase.training, command: command(&owner)? })
 }
 
@@ -93,7 +90,8 @@ pub(crate) async fn claim(call: &Call) -> Result<Answer, Stop> {
     receipts::in_time(purchase.basket.occurred_at, call.members().clock().now())?;
     let bearer = call.surface.receipts.find(&purchase.keys, call.deadline).await.map_err(Miss::Failure)?;
     if let Some(bearer) = bearer
-        && call.members().survivor(bearer.member, call.deadline).await? != asked.member
+        && bearer.member != asked.member
+        && call.members().survivor(bearer.member, call.deadline).await? != call.members().survivor(asked.member, call.deadline).await?
     {
         return Err(Rejection::new(Code::ReceiptUsed, named, "this receipt counts for another member already").into());
     }
@@ -128,8 +126,8 @@ pub(crate) async fn quote(call: &Call) -> Result<Answer, Stop> {
 }
 
 async fn quoted(call: &Call, Asked { member, who, enrol, command, .. }: Asked) -> Result<Answer, Stop> {
-    let record = if enrol && call.members().view(member, call.deadline).await.is_err() {
-        call.members().quote_new(&who, &command, call.deadline).await?.into()
+    let (member, record) = if enrol && call.members().view(member, call.deadline).await.is_err() {
+        (member, call.members().quote_new(&who, &command, call.deadline).await?.into())
     } else {
         call.members().quote(member, command, call.deadline).await?
     };
@@ -217,8 +215,11 @@ async fn of_whom(call: &Call, who: Option<&request::Who>, purchase: Option<&str>
         (None, Some(member)) => Ok(member),
         (Some(who), None) => call.known(who).await,
         // The id says by which number.
-        (Some(who), Some(member)) if call.known(who).await? == call.members().survivor(member, call.deadline).await? => Ok(member),
-        (Some(_), Some(_)) => Err(Rejection::new(Code::UnknownSale, "/purchase", "this purchase is another member's").into()),
+        (Some(who), Some(member)) => {
+            let known = call.known(who).await?;
+            let same = known == member || call.members().survivor(known, call.deadline).await? == call.members().survivor(member, call.deadline).await?;
+            if same { Ok(member) } else { Err(Rejection::new(Code::UnknownSale, "/purchase", "this purchase is another member's").into()) }
+        }
         (None, None) => {
             let Some(SaleName::Keys(keys)) = sale else {
                 return Err(Rejection::new(Code::Invalid, "/member", "a return without a receipt names its member").into());

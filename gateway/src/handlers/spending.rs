@@ -90,7 +90,7 @@ pub(crate) async fn redeem(call: &Call) -> Result<Answer, Stop> {
     let programme = programmes.current().ok_or_else(no_programme)?;
     let owner = if redemption.offline.is_some() { call.members().owner(member, call.deadline).await? } else { member.into() };
     let offline = redemption.offline.as_ref().map(|offline| offline.read(&owner, programme)).transpose()?.map(Box::new);
-    call.ask(StatusCode::CREATED, member, header, Ask::Redeem { wallet, asked, offline }).await
+    call.ask(StatusCode::CREATED, owner.member, header, Ask::Redeem { wallet, asked, offline }).await
 }
 
 /// Gives points from one of a member's wallets to another, or to another member.

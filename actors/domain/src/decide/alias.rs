@@ -8,7 +8,7 @@ use crate::{Code, Rejection, Text};
 const MOST: usize = 50;
 
 pub(super) fn add(draft: &mut Draft<'_>, alias: &Alias) -> Result<Body, Rejection> {
-    if draft.member.holds_alias(&alias.kind, alias.hash) {
+    if draft.member.holds_alias(alias.hash) {
         return Err(Rejection::new(Code::AliasTaken, "/value", "this member holds this alias already"));
     }
     if draft.member.aliases.iter().filter(|held| held.until.is_none()).count() >= MOST {
@@ -18,7 +18,7 @@ pub(super) fn add(draft: &mut Draft<'_>, alias: &Alias) -> Result<Body, Rejectio
 }
 
 pub(super) fn remove(draft: &mut Draft<'_>, kind: &Text, hash: u128) -> Result<Body, Rejection> {
-    if !draft.member.holds_alias(kind, hash) {
+    if !draft.member.holds_alias(hash) {
         return Err(Rejection::new(Code::UnknownAlias, "", "this member does not hold this alias"));
     }
     Ok(Body::AliasRemoved { kind: kind.clone(), hash })

@@ -134,7 +134,9 @@ impl<'a> Draft<'a> {
     pub(super) fn takes_over(&mut self, wallet: u8, part: &Wallet) {
         self.wallet(wallet);
         self.desks[usize::from(wallet)].wallet.to_mut().join(part);
-        self.moves(wallet, Movement::MergedIn(part.figures));
+        if part.figures != Figures::default() {
+            self.moves(wallet, Movement::MergedIn(part.figures));
+        }
     }
 
     /// The level that the metric carries, with every event so far.

@@ -71,7 +71,9 @@ pub(super) fn settle(draft: &mut Draft<'_>) -> Result<(), Rejection> {
             reward(draft, programme, goal, times, *occurred_at)?;
         } else if times < 0 && !(goal.kind == GoalKind::Achievement && goal.keep) {
             draft.emit(Event::Reached { goal: goal.key, times });
-            take(draft, goal, -times);
+            // Of two members who are one now both may have been rewarded for what counts once.
+            let all = progress.rewards.iter().map(|given| given.times).sum::<i64>();
+            take(draft, goal, if progress.reached + times == 0 { all } else { -times });
         }
     }
     draft.goals = touched;

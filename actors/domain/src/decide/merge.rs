@@ -1,12 +1,14 @@
 //! A member goes into another one (rule 15): see [`crate::merge`].
 
+use std::sync::Arc;
+
 use super::Draft;
 use crate::command::{Ask, Command};
 use crate::ids::MemberId;
 use crate::member::Member;
 use crate::goals::Progress;
-use crate::merge::{self, Absorbed, Going, Merges, cut};
-use crate::programme::Metric;
+use crate::merge::{self, Absorbed, Cut, Going, Journal, Merges};
+use crate::programme::{Metric, Programme};
 use crate::record::{Body, Event, Figures, Movement, Record, TierWhy};
 use crate::tier::Tier;
 use crate::time::Day;
@@ -18,11 +20,11 @@ pub(super) fn begin(draft: &Draft<'_>, into: MemberId) -> Result<Body, Rejection
     if member.pool.as_ref().is_some_and(|pool| pool.of.is_some()) {
         return Err(Rejection::new(Code::InPool, "/member", "this member is in a pool; it must leave that one first"));
     }
-    if !member.giving.is_empty() || member.pool.as_ref().is_some_and(|pool| !pool.gathering.is_empty() || !pool.homing.is_empty()) {
+    let under_way = member.pool.as_ref().is_some_and(|pool| !pool.gathering.is_empty() || !pool.homing.is_empty());
+    // Also what time has just brought about.
+    let sends = draft.events().iter().any(|event| matches!(event, Event::Points(_, Movement::SentHome { .. })));
+    if !member.giving.is_empty() || under_way || sends {
         return Err(Rejection::new(Code::MergeRefused, "", "points of this member are on their way to or from others; try again in a moment"));
-    }
-    if member.merges.as_ref().is_some_and(|merges| merges.is_coming()) {
-        return Err(Rejection::new(Code::MergeRefused, "", "another member is just going into this one; try again in a moment"));
     }
     Ok(Body::Merging { into })
 }
@@ -31,7 +33,8 @@ pub(super) fn begin(draft: &Draft<'_>, into: MemberId) -> Result<Body, Rejection
 pub(super) fn frozen(draft: Draft<'_>, going: &Going, command: &Command) -> Result<Record, Rejection> {
     let body = match &command.ask {
         Ask::SettleMerge { merge, place } if going.place.is_none() && u64::from(going.seq) == *merge => Body::Merged { into: going.into, merge: *merge, place: *place },
-        Ask::SettleMerge { .. } | Ask::Tick => return Err(settled()),
+        // What it had under way was settled before it began to go.
+        Ask::SettleMerge { .. } | Ask::Tick | Ask::SettleGift { .. } | Ask::Gather { .. } | Ask::Homed { .. } => return Err(settled()),
         // A no is remembered: this merge is never taken, whatever becomes of this member's own.
         Ask::Absorb { from, merge, .. } | Ask::RefuseMerge { from, merge } => Body::AbsorbRefused { from: *from, merge: *merge },
         _ => return Err(Rejection::new(Code::MemberMerged, "/member", "this member is going into another one; try again in a moment")),
@@ -52,40 +55,85 @@ pub(super) fn settled() -> Rejection {
     Rejection::new(Code::NothingDue, "", "nothing is due")
 }
 
+/// Another one is just going into this member.
+pub(super) fn busy() -> Rejection {
+    Rejection::new(Code::MemberMerged, "/member", "another member is just going into this one; try again in a moment")
+}
+
 /// Takes a part of another member's state over.
-pub(super) fn absorb(draft: &mut Draft<'_>, from: MemberId, merge: u64, part: u16, source: &Member) -> Result<Body, Rejection> {
+pub(super) fn absorb(draft: &mut Draft<'_>, from: MemberId, merge: u64, part: u16, cut: &Cut) -> Result<Body, Rejection> {
+    let Cut { whole, parts } = cut;
     let none = Merges::default();
     let known = draft.member.merges.as_deref().unwrap_or(&none);
-    let theirs: Vec<(MemberId, u32)> = source.merges.iter().flat_map(|merges| &merges.sources).map(|source| (source.member, source.records)).collect();
-    let place = match known.sources.iter().position(|source| source.member == from) {
-        Some(place) => place,
-        None if part == 0 && known.sources.len() + theirs.len() < merge::MOST && fits(draft, source) => known.sources.len(),
-        None => return Ok(Body::AbsorbRefused { from, merge }),
-    };
-    let mut parts = cut(source);
-    let of = parts.len();
-    if known.sources.get(place).is_some_and(|source| source.merge != merge || source.parts.len() != usize::from(part)) || usize::from(part) >= of {
+    let theirs: Vec<&Journal> = whole.merges.iter().flat_map(|merges| &merges.sources).map(|source| &source.journal).collect();
+    let source = known.sources.iter().position(|source| source.journal.member == from);
+    let taken = source.map_or(0, |place| known.sources[place].parts.len());
+    let Some(state) = parts.get(usize::from(part)).filter(|_| usize::from(part) == taken && source.is_none_or(|place| known.sources[place].merge == merge)) else {
         return Err(settled());
+    };
+    if source.is_none() {
+        check(draft, known, whole, theirs.len())?;
     }
-    let place = u8::try_from(place + 1).unwrap_or(u8::MAX);
-    let mut state = Box::new(parts.swap_remove(part.into()));
+    let place = u8::try_from(source.unwrap_or(known.sources.len()) + 1).unwrap_or(u8::MAX);
+    let mut state = Box::new(state.clone());
     merge::of_state(&mut state, place);
-    counts(draft, &mut state);
+    let mut journals = Vec::new();
+    let periods = periods(draft, whole);
+    let moved = |day: Day| periods.iter().find(|(there, _)| *there == day).map_or(day, |(_, here)| *here);
+    if part == 0 {
+        let through = theirs.iter().map(|journal| Journal { periods: through(&journal.periods, &periods, moved), ..(*journal).clone() });
+        let own = Journal { member: from, records: u32::try_from(merge).unwrap_or(u32::MAX), periods: periods.clone() };
+        journals = std::iter::once(own).chain(through).collect();
+    }
+    let their_tier = reviewed(draft, whole);
+    counts(draft, &mut state, &their_tier, moved);
     for (number, wallet) in (0_u8..).zip(&state.wallets) {
         draft.takes_over(number, wallet);
-    }
-    if part == 0 {
-        tier(draft, source);
     }
     for number in draft.numbers() {
         draft.meet_debt(number);
     }
     draft.joined = state.goals.iter().map(|progress| together(draft.member, progress)).collect();
-    if usize::from(part) + 1 == of {
-        goals(draft, source);
+    if usize::from(part) + 1 == parts.len() {
+        tier(draft, whole);
+        goals(draft, whole);
+        sold(draft, whole, place);
     }
-    let journals = if part == 0 { std::iter::once((from, u32::try_from(merge).unwrap_or(u32::MAX))).chain(theirs).collect() } else { Vec::new() };
-    Ok(Body::Absorbed(Box::new(Absorbed { from, merge, part, of: u16::try_from(of).unwrap_or(u16::MAX), place, journals, state })))
+    Ok(Body::Absorbed(Box::new(Absorbed { from, merge, part, of: u16::try_from(parts.len()).unwrap_or(u16::MAX), place, journals, state })))
+}
+
+/// Whether a member can be taken over.
+fn check(draft: &Draft<'_>, known: &Merges, source: &Member, theirs: usize) -> Result<(), Rejection> {
+    if known.sources.len() + theirs >= merge::MOST {
+        return Err(Rejection::new(Code::MergeRefused, "/into", "as many members as can have gone into this one"));
+    }
+    if !fits(draft, source) {
+        return Err(Rejection::new(Code::MergeRefused, "/into", "the points of both are more than one member can have"));
+    }
+    Ok(())
+}
+
+/// Periods of the source's tier that are others here. Years of two members begin on different days: a year counts where its last day lies, or
+/// where today does.
+fn periods(draft: &Draft<'_>, source: &Member) -> Vec<(Day, Day)> {
+    let rules = &draft.programme.tiers;
+    let today = Day::at(draft.now, &draft.programme.zone);
+    let here = |start: Day| draft.member.tier.period(rules, source.tier.next(rules, start).plus(-1).min(today.max(start)));
+    source.tier.metric.iter().map(|(start, _)| (*start, here(*start))).filter(|(there, here)| there != here).collect()
+}
+
+/// Those of a journal that had come with it: by way of its own.
+fn through(theirs: &[(Day, Day)], own: &[(Day, Day)], moved: impl Fn(Day) -> Day) -> Vec<(Day, Day)> {
+    let mut all: Vec<(Day, Day)> = theirs.iter().map(|(there, between)| (*there, moved(*between))).collect();
+    all.extend(own.iter().filter(|(there, _)| theirs.iter().all(|(known, _)| known != there)));
+    all
+}
+
+/// The source's tier, with the ends of periods that have come since it began to go.
+fn reviewed(draft: &Draft<'_>, source: &Member) -> Tier {
+    let mut tier = source.tier.clone();
+    tier.reviews(&draft.programme.tiers, &draft.programme.zone, draft.now).iter().for_each(|event| tier.apply(event));
+    tier
 }
 
 /// Whether what a member would have fits.
@@ -99,16 +147,11 @@ fn fits(draft: &Draft<'_>, source: &Member) -> bool {
 }
 
 /// What counts by day or period comes as events, so that everything sees it as it sees any other.
-fn counts(draft: &mut Draft<'_>, state: &mut Member) {
+fn counts(draft: &mut Draft<'_>, state: &mut Member, reviewed: &Tier, here: impl Fn(Day) -> Day) {
     let rules = draft.programme.clone();
-    let today = Day::at(draft.now, &rules.zone);
-    let (own, theirs) = (&draft.member.tier, std::mem::take(&mut state.tier));
-    let mut events = Vec::new();
-    for (start, amount) in &theirs.metric {
-        // Years of two members begin on different days: a year counts where its last day lies, or where today does.
-        let last = theirs.next(&rules.tiers, *start).plus(-1).min(today.max(*start));
-        events.push(Event::Metric { period: own.period(&rules.tiers, last), amount: *amount });
-    }
+    let theirs = std::mem::take(&mut state.tier);
+    let own = &draft.member.tier;
+    let mut events: Vec<Event> = theirs.metric.iter().map(|(start, amount)| Event::Metric { period: here(*start), amount: *amount }).collect();
     for (day, store, count) in &theirs.visits {
         // A store day of both is one visit.
         if rules.tiers.metric == Metric::Visits && draft.visits(*day, *store) > 0 {
@@ -122,7 +165,9 @@ fn counts(draft: &mut Draft<'_>, state: &mut Member) {
             events.push(Event::TierGrantEnded { goal: grant.goal, level: grant.level, since: grant.since, at: grant.until });
         }
     }
-    state.tier = Tier { history: theirs.history, withdrawn: theirs.withdrawn, ..Tier::default() };
+    if !theirs.history.is_empty() {
+        state.tier = Tier { history: reviewed.history.clone(), withdrawn: theirs.withdrawn, ..Tier::default() };
+    }
     let used = std::mem::take(&mut state.room).into_iter().map(|(wallet, period, points)| Event::RoomUsed { wallet, period, points });
     events.extend(used);
     // Their budgets were charged for it already.
@@ -134,12 +179,11 @@ fn counts(draft: &mut Draft<'_>, state: &mut Member) {
 /// The higher of the two, or what both carry together.
 fn tier(draft: &mut Draft<'_>, source: &Member) {
     let programme = draft.programme.clone();
-    let mut theirs = source.tier.clone();
-    theirs.reviews(&programme.tiers, &programme.zone, draft.now).iter().for_each(|event| theirs.apply(event));
+    let level = reviewed(draft, source).level;
     draft.upgrade(draft.member.tier.period(&programme.tiers, Day::at(draft.now, &programme.zone)));
     let from = draft.carried();
-    if theirs.level > from {
-        draft.emit(Event::TierChanged { from, to: theirs.level, at: draft.now, why: TierWhy::Reached });
+    if level > from {
+        draft.emit(Event::TierChanged { from, to: level, at: draft.now, why: TierWhy::Reached });
     }
 }
 
@@ -151,17 +195,28 @@ fn together(member: &Member, part: &Progress) -> Progress {
 
 /// What both have done may complete a quest, and is then rewarded as ever. What both have completed that counts once stays with its rewards.
 fn goals(draft: &mut Draft<'_>, source: &Member) {
-    let programme = draft.programme.clone();
-    for (place, goal) in (0_u16..).zip(&programme.goals) {
-        if source.progress(goal.key).is_none() {
-            continue;
-        }
+    for theirs in &source.goals {
+        // By the newest version that has it.
+        let of = |programme: &Arc<Programme>| programme.goals.iter().position(|goal| goal.key == theirs.key).map(|place| (programme.clone(), place));
+        let Some((programme, place)) = draft.context.programmes.newest_first().find_map(of) else { continue };
+        let goal = &programme.goals[place];
         let progress = draft.progress(goal.key);
         let most = if goal.keep && !goal.repeatable { 1 } else { goal.completions(&progress) };
         if progress.reached > most {
             draft.emit(Event::Reached { goal: goal.key, times: most - progress.reached });
         } else {
-            draft.goals.push((programme.clone(), place, draft.now));
+            draft.goals.push((programme.clone(), u16::try_from(place).unwrap_or(u16::MAX), draft.now));
         }
     }
+}
+
+/// A return that waits for a sale which the other one has: nobody will send that sale again, so staff look at it now.
+fn sold(draft: &mut Draft<'_>, source: &Member, place: u8) {
+    let met = |waiting: &Member, other: &Member| -> Vec<u64> {
+        let mut seqs: Vec<u64> = waiting.awaited.iter().filter(|(sale, _)| other.keys.find(*sale).next().is_some()).map(|(_, seq)| u64::from(*seq)).collect();
+        seqs.dedup();
+        seqs
+    };
+    let (own, theirs) = (met(draft.member, source), met(source, draft.member));
+    own.into_iter().chain(theirs.into_iter().map(|seq| merge::number(seq, place))).for_each(|seq| draft.emit(Event::ReturnLapsed { seq }));
 }

@@ -123,8 +123,8 @@ pub fn needs(member: &Member, command: &Command) -> SmallVec<[u64; 2]> {
             member.keys.find(crate::keys::allowed(offline.used)).for_each(&mut add);
             Some(offline.used.allowance).filter(|seq| exists(*seq)).into_iter().for_each(&mut add);
         }
-        Ask::Lend { to, hold, .. } => member.keys.find(crate::keys::lent(*to, *hold)).for_each(&mut add),
-        Ask::TakeHome { from, seq, .. } => member.keys.find(crate::keys::home(*from, *seq)).for_each(&mut add),
+        Ask::Lend { lender, to, hold, .. } => member.keys.find(crate::keys::lent(*lender, *to, *hold)).for_each(&mut add),
+        Ask::TakeHome { owner, from, seq, .. } => member.keys.find(crate::keys::home(*owner, *from, *seq)).for_each(&mut add),
         Ask::Gather { hold, .. } if exists(*hold) => add(*hold),
         Ask::Take(gift) => member.keys.find(crate::keys::gift(gift.from, gift.seq)).for_each(&mut add),
         // A hold that is over: how it ended is asked of its record and of the one that ended it.
@@ -193,6 +193,9 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
     if let Some(going) = member.going() {
         return merge::frozen(draft, going, command);
     }
+    if member.merges.as_ref().is_some_and(|merges| merges.coming().is_some()) && !matches!(command.ask, Ask::Absorb { .. } | Ask::RefuseMerge { .. }) {
+        return Err(merge::busy());
+    }
     match body(&mut draft, command, records) {
         Ok(body) => Ok(draft.record(command.header, body)),
         Err(no) => {
@@ -204,7 +207,10 @@ pub fn draft(member: &Member, command: &Command, context: &Context<'_>, records:
 
 /// What was asked for, with everything that it leads to in the draft.
 fn body(draft: &mut Draft<'_>, command: &Command, records: &[(u64, Arc<Record>)]) -> Result<Body, Rejection> {
-    draft.post_due();
+    // Between the parts of another's state nothing comes about by time: not all of it is here.
+    if draft.member.merges.as_ref().is_none_or(|merges| merges.coming().is_none()) {
+        draft.post_due();
+    }
     let body = match &command.ask {
         Ask::Enrol { aliases } => enrol::enrol(draft, aliases)?,
         Ask::Purchase(purchase) => purchase::purchase(draft, purchase, records)?,
@@ -227,13 +233,13 @@ fn body(draft: &mut Draft<'_>, command: &Command, records: &[(u64, Arc<Record>)]
         Ask::JoinPool { pool } => pool::join(draft, *pool)?,
         Ask::LeavePool { pool } => pool::leave(draft, *pool)?,
         Ask::ChangePool { pool, member, joined } => pool::change(draft, *pool, *member, *joined)?,
-        Ask::Lend { to, hold, wallet, points, pool } => pool::lend(draft, (*to, *hold), *wallet, *points, *pool),
+        Ask::Lend { lender, to, hold, wallet, points, pool } => pool::lend(draft, *lender, (*to, *hold), *wallet, *points, *pool),
         Ask::Gather { hold, complete, loans } => pool::gather(draft, *hold, *complete, loans, records)?,
-        Ask::TakeHome { from, seq, lots } => pool::take_home(draft, *from, *seq, lots),
+        Ask::TakeHome { owner, from, seq, lots } => pool::take_home(draft, *owner, (*from, *seq), lots),
         Ask::Homed { seq } => pool::homed(draft, *seq)?,
         Ask::Merge { into } => merge::begin(draft, *into)?,
         Ask::RefuseMerge { from, merge } => Body::AbsorbRefused { from: *from, merge: *merge },
-        Ask::Absorb { from, merge, part, state } => merge::absorb(draft, *from, *merge, *part, state)?,
+        Ask::Absorb { from, merge, part, cut } => merge::absorb(draft, *from, *merge, *part, cut)?,
         Ask::SettleMerge { .. } => return Err(merge::settled()),
         Ask::AddAlias { alias } => alias::add(draft, alias)?,
         Ask::RemoveAlias { kind, hash } => alias::remove(draft, kind, *hash)?,

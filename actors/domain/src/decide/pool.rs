@@ -66,15 +66,15 @@ pub(super) fn own_part(draft: &Draft<'_>, points: i64, hold: Option<&PoolHold>) 
 /// Shared holds of one member that may be under way.
 const MOST_UNDER_WAY: usize = 20;
 
-pub(super) fn lend(draft: &mut Draft<'_>, (to, hold): (MemberId, u64), wallet: u8, points: i64, of: PoolId) -> Body {
+pub(super) fn lend(draft: &mut Draft<'_>, lender: MemberId, (to, hold): (MemberId, u64), wallet: u8, points: i64, of: PoolId) -> Body {
     let known = pool(draft) == Some(of) && usize::from(wallet) < draft.programme.wallets.len() && points > 0;
     let lots = if known { lent(draft.wallet(wallet), points) } else { None };
     // A no is remembered too: nothing is lent to this hold later.
-    let Some(lots) = lots else { return Body::LendRefused { to, hold, wallet } };
+    let Some(lots) = lots else { return Body::LendRefused { lender, to, hold, wallet } };
     for (lot, part) in lots {
         draft.moves(wallet, Movement::Given { lot: lot.id, points: part, activated_at: lot.activated_at, expires_at: lot.expires_at });
     }
-    Body::Lent { to, hold, wallet, points, pool: of }
+    Body::Lent { lender, to, hold, wallet, points, pool: of }
 }
 
 /// What a record says was lent, for the spender; `None`: nothing was.
@@ -131,7 +131,7 @@ pub fn gathering(pool: &Pooled, hold: u64) -> bool {
     pool.gathering.iter().any(|(seq, _)| u64::from(*seq) == hold)
 }
 
-pub(super) fn take_home(draft: &mut Draft<'_>, from: MemberId, seq: u64, lots: &[Home]) -> Body {
+pub(super) fn take_home(draft: &mut Draft<'_>, owner: MemberId, (from, seq): (MemberId, u64), lots: &[Home]) -> Body {
     for (wallet, lot, points, activated_at, expires_at) in lots.iter().copied() {
         // Rolling expiry may have moved the lot meanwhile; what is past its time lives on for the grace (rules 12, 19).
         let expires_at = draft.wallet(wallet).lot(lot).map_or(expires_at, |known| known.expires_at.max(expires_at)).max(draft.rolled(wallet, &draft.programme));
@@ -145,7 +145,7 @@ pub(super) fn take_home(draft: &mut Draft<'_>, from: MemberId, seq: u64, lots: &
         }
         draft.meet_debt(wallet);
     }
-    Body::CameHome { from, seq }
+    Body::CameHome { owner, from, seq }
 }
 
 pub(super) fn homed(draft: &Draft<'_>, seq: u64) -> Result<Body, Rejection> {

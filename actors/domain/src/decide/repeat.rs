@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::basket::{Basket, Tender};
+use crate::basket::{Allowed, Basket, Tender};
 use crate::command::{Allow, Ask, Command, Purchase, Return};
 use crate::keys::{HEADER_DAYS, KeyKind, Keys};
 use crate::merge::SPAN;
@@ -51,8 +51,8 @@ fn names(command: &Command, body: &Body) -> bool {
         (Ask::Return(asked), Body::BlindReturned { keys, .. }) => asked.kind == KeyKind::Return && same_key(&asked.keys, keys),
         (Ask::BlindReturn(asked), Body::ReturnWaits(waits)) => waits.kind == KeyKind::Return && same_key(&asked.keys, &waits.keys),
         (Ask::BlindReturn(asked), Body::Returned(returned)) => returned.asked.kind == KeyKind::Return && same_key(&asked.keys, &returned.asked.keys),
-        (Ask::Lend { to, hold, .. }, Body::Lent { to: before, hold: seq, .. } | Body::LendRefused { to: before, hold: seq, .. }) => to == before && hold == seq,
-        (Ask::TakeHome { from, seq, .. }, Body::CameHome { from: before, seq: s }) => from == before && seq == s,
+        (Ask::Lend { lender, to, hold, .. }, Body::Lent { lender: of, to: before, hold: seq, .. } | Body::LendRefused { lender: of, to: before, hold: seq, .. }) => lender == of && to == before && hold == seq,
+        (Ask::TakeHome { owner, from, seq, .. }, Body::CameHome { owner: of, from: before, seq: s }) => owner == of && from == before && seq == s,
         (Ask::Take(gift), Body::Took { from, gift: seq, .. } | Body::TakeRefused { from, gift: seq, .. }) => gift.from == *from && gift.seq == *seq,
         (Ask::Redeem { offline: Some(offline), .. }, Body::Redeemed { offline: Some(before), .. }) => offline.used == before.used,
         (Ask::Merge { into }, Body::Merging { into: before }) => into == before,
@@ -131,7 +131,13 @@ fn return_differs(a: &Return, b: &Return) -> Option<String> {
 /// A tender that names its hold or allowance may name its wallet too: it says the same.
 fn same_tender(a: &Tender, b: &Tender) -> bool {
     let wallet = a.wallet == b.wallet || ((a.hold.is_some() || a.offline.is_some()) && (a.wallet.is_empty() || b.wallet.is_empty()));
-    wallet && a.kind == b.kind && a.amount == b.amount && a.hold == b.hold && a.offline == b.offline && a.lines == b.lines
+    // An allowance that was another member's then, who may have gone into this one since, is kept as none.
+    let used = |a: &Allowed, b: &Allowed| a.counter == b.counter && (a.allowance == b.allowance || b.allowance == 0);
+    let offline = match (&a.offline, &b.offline) {
+        (Some(a), Some(b)) => used(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    wallet && a.kind == b.kind && a.amount == b.amount && a.hold == b.hold && offline && a.lines == b.lines
 }
 
 fn sale_differs(purchase: &Purchase, sale: &Sale) -> Option<String> {

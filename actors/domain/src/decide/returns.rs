@@ -332,7 +332,8 @@ fn back(
         Metric::Visits => 0,
     };
     if change != 0 {
-        draft.emit(Event::Metric { period: sale.tier_period, amount: change });
+        let period = draft.member.merges.as_ref().map_or(sale.tier_period, |merges| merges.period(seq, sale.tier_period));
+        draft.emit(Event::Metric { period, amount: change });
         draft.withdraw();
     }
     super::campaigns::take_back(draft, &version, &earned, &mut left);

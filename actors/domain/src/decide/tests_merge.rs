@@ -10,7 +10,7 @@ use crate::compile::{GoalSource, RewardSource, Source, StepSource};
 use crate::goals::{GoalKind, Measure};
 use crate::ids::{Kind, MadeId, MemberId, PoolId};
 use crate::keys::{KeyKind, Keys, TransactionId};
-use crate::merge::{Owner, SPAN, cut, number, of_command};
+use crate::merge::{Cut, Owner, SPAN, number, of_command};
 use crate::record::{Asked, Body, Figures, Offline, Record};
 use crate::time::DAY_MS;
 
@@ -59,8 +59,8 @@ fn rule_15_a_merge_moves_lots_holds_sales_and_keys() {
     let again = stays.does(107, Ask::PlaceHold { wallet: 0, asked: Asked::Points(30), ttl_ms: None, pool: None }).expect("a repeat");
     assert_eq!(again.after, first.after);
     // Its hold, redemption and sale go on there, by its numbers as they are there.
-    stays.does(109, of_command(&Ask::ConfirmHold { hold, points: Some(25) }, place)).expect("confirmed");
-    stays.does(110, of_command(&Ask::Reverse { redemption }, place)).expect("undone");
+    stays.does(109, of_command(&Ask::ConfirmHold { hold, points: Some(25) }, STAYS, place)).expect("confirmed");
+    stays.does(110, of_command(&Ask::Reverse { redemption }, STAYS, place)).expect("undone");
     assert_eq!(stays.figures(), Figures { available: 40 + 90 - 25, ..Figures::default() });
     let owner = Owner { member: STAYS, sources: vec![GOES] };
     assert_eq!(owner.number(MadeId { kind: Kind::Purchase, member: GOES, seq: sale }), Some(number(sale, place)));
@@ -121,11 +121,12 @@ fn rule_15_a_merge_that_is_not_taken_changes_nothing() {
         one.does(0, Ask::Merge { into }).expect("begun");
         assert_eq!(one.does(104, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).err(), Some(Code::MemberMerged));
     }
-    let (merge, state) = (goes.member.seq, Arc::new(goes.member.clone()));
-    let ask = || Ask::Absorb { from: GOES, merge, part: 0, state: state.clone() };
-    let before = cut(&stays.member);
+    let (merge, cut) = (goes.member.seq, Arc::new(Cut::new(goes.member.clone())));
+    let ask = || Ask::Absorb { from: GOES, merge, part: 0, cut: cut.clone() };
+    let parts = |world: &World| Cut::new(world.member.clone()).parts;
+    let before = parts(&stays);
     assert!(matches!(stays.does(0, ask()).expect("answered").body, Body::AbsorbRefused { .. }));
-    assert_eq!(cut(&stays.member), before, "its own state may be on its way");
+    assert_eq!(parts(&stays), before, "its own state may be on its way");
     goes.does(0, Ask::SettleMerge { merge, place: None }).expect("undone");
     stays.does(0, Ask::SettleMerge { merge: stays.member.seq - 1, place: None }).expect("undone");
     assert!(matches!(stays.does(0, ask()).expect("answered").body, Body::AbsorbRefused { .. }));
@@ -143,12 +144,13 @@ fn rule_15_what_was_taken_over_goes_on_with_it() {
     let sale = buys(&mut goes, "1", 9_000);
     buys(&mut stays, "2", 4_000);
     goes.does(0, Ask::Merge { into: STAYS }).expect("begun");
-    let (merge, state) = (goes.member.seq, Arc::new(goes.member.clone()));
-    let ask = Ask::Absorb { from: GOES, merge, part: 0, state };
-    let taken = stays.does(0, ask.clone()).expect("taken");
+    let (merge, cut) = (goes.member.seq, Arc::new(Cut::new(goes.member.clone())));
+    let ask = |part| Ask::Absorb { from: GOES, merge, part, cut: cut.clone() };
+    let last = u16::try_from(cut.parts.len() - 1).expect("few");
+    let taken: Vec<_> = (0..=last).map(|part| stays.does(0, ask(part)).expect("taken")).collect();
     assert_eq!(third.takes(THIRD, STAYS, &mut stays), Ok(true));
     // Whoever asks again, after the member that took it has gone itself, hears the same.
-    assert_eq!(stays.does(0, ask).expect("once"), taken);
+    (0..=last).zip(taken).for_each(|(part, taken)| assert_eq!(stays.does(0, ask(part)).expect("once"), taken));
     goes.does(0, Ask::SettleMerge { merge, place: Some(1) }).expect("gone");
     third.knows_journal(GOES, &goes);
     assert_eq!(third.figures().available, 130);
@@ -166,7 +168,7 @@ fn rule_15_a_state_of_any_size_comes_in_parts() {
         goes.now += 60_000;
         buys(&mut goes, &number.to_string(), 100 + number);
     }
-    let parts = cut(&goes.member);
+    let parts = Cut::new(goes.member.clone()).parts;
     assert!(parts.len() > 5);
     let sum = parts.iter().map(|part| part.figures(0).available).sum::<i64>();
     assert_eq!(sum, goes.figures().available);
@@ -192,9 +194,9 @@ fn rule_15_allowances_and_returns_that_wait_go_with_their_member() {
     goes.does(103, Ask::Return(Box::new(asked))).expect("waits");
     merged(&mut goes, &mut stays);
     // The same use once, another one, and no more than there is.
-    stays.does(104, of_command(&used(1), 1)).expect("a repeat");
-    stays.does(105, of_command(&used(2), 1)).expect("spent");
-    assert_eq!(stays.does(106, of_command(&used(3), 1)).err(), Some(Code::AllowanceExceeded));
+    stays.does(104, of_command(&used(1), STAYS, 1)).expect("a repeat");
+    stays.does(105, of_command(&used(2), STAYS, 1)).expect("spent");
+    assert_eq!(stays.does(106, of_command(&used(3), STAYS, 1)).err(), Some(Code::AllowanceExceeded));
     assert_eq!(stays.figures().available, 50);
     buys(&mut stays, "later", 1_000);
     assert_eq!(stays.figures().available, 50, "its return has waited for it");
@@ -224,7 +226,7 @@ fn rule_15_what_both_did_for_a_quest_counts_together() {
     merged(&mut goes, &mut stays);
     // The quest is reached by both together; what each had reached that counts once, both keep.
     assert_eq!(stays.figures().available, 560 + 550 + 500);
-    stays.does(101, of_command(&Ask::Return(Box::new(Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: stays.now, may_wait: false, receipt_used: false })), 1)).expect("given back");
+    stays.does(101, of_command(&Ask::Return(Box::new(Return { kind: KeyKind::Return, sale: SaleName::Seq(sale), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: stays.now, may_wait: false, receipt_used: false })), STAYS, 1)).expect("given back");
     assert_eq!(stays.figures().available, 560 + 550 - 60);
 }
 
@@ -259,4 +261,107 @@ fn rule_15_points_tenders_of_the_one_that_went_come_back() {
         returned(&mut stays, header, id).expect("given back");
     }
     assert_eq!(stays.figures(), Figures { available: 90, ..Figures::default() });
+}
+
+#[test]
+fn rule_15_until_all_of_a_state_is_there_nothing_is_done_with_it() {
+    let (mut goes, mut stays) = worlds(&source());
+    buys(&mut goes, "1", 9_000);
+    buys(&mut stays, "2", 4_000);
+    goes.does(0, Ask::Merge { into: STAYS }).expect("begun");
+    let (merge, cut) = (goes.member.seq, Arc::new(Cut::new(goes.member.clone())));
+    assert!(cut.parts.len() > 1);
+    stays.does(0, Ask::Absorb { from: GOES, merge, part: 0, cut: cut.clone() }).expect("taken");
+    assert_eq!(stays.does(101, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).err(), Some(Code::MemberMerged));
+    assert_eq!(stays.does(0, Ask::Absorb { from: GOES, merge, part: 2, cut: cut.clone() }).err(), Some(Code::NothingDue));
+    for (part, _) in (0..).zip(&cut.parts) {
+        stays.does(0, Ask::Absorb { from: GOES, merge, part, cut: cut.clone() }).expect("taken");
+    }
+    stays.does(101, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).expect("spent");
+}
+
+#[test]
+fn rule_15_years_of_two_members_that_begin_on_different_days() {
+    let programme = Source { period: crate::programme::TierPeriod::AnniversaryYear, ..source() };
+    let mut third = World::new(&programme);
+    let mut goes = World::new(&programme);
+    // Enrolled three months later.
+    let later = |at| {
+        let mut world = World::empty(&programme, at);
+        world.does(1, Ask::Enrol { aliases: Vec::new() }).expect("enrolled");
+        world
+    };
+    let mut stays = later(NOON + 90 * DAY_MS);
+    goes.now = NOON + 30 * DAY_MS;
+    buys(&mut goes, "1", 12_000);
+    goes.now = stays.now;
+    merged(&mut goes, &mut stays);
+    third.now = stays.now;
+    assert_eq!(stays.member.tier.level, 1);
+    // Once more, into one whose year begins when the first one's did.
+    assert_eq!(third.takes(THIRD, STAYS, &mut stays), Ok(true));
+    assert_eq!(third.member.tier.level, 1);
+    returned(&mut third, 101, "1").expect("given back");
+    assert_eq!(third.member.tier.level, 0, "what carried it goes with the goods");
+}
+
+#[test]
+fn rule_15_when_all_goods_are_back_nobodys_reward_is_left() {
+    let mut programme = source();
+    let usd = "USD".parse().expect("a currency");
+    programme.clawback = crate::programme::Clawback::Unlimited;
+    programme.goals = vec![GoalSource {
+        kind: GoalKind::Quest,
+        id: "once".into(),
+        name: "once".into(),
+        from: None,
+        until: None,
+        steps: vec![StepSource { measure: Some((Measure::Spend(usd), 2_000)), when: Default::default() }],
+        repeatable: false,
+        keep: true,
+        reward: RewardSource::Points("".into(), 500),
+        text: "".into(),
+    }];
+    let (mut goes, mut stays) = worlds(&programme);
+    buys(&mut goes, "1", 6_000);
+    buys(&mut stays, "2", 5_000);
+    merged(&mut goes, &mut stays);
+    returned(&mut stays, 101, "1").expect("given back");
+    assert_eq!(stays.figures().available, 550 + 500);
+    returned(&mut stays, 102, "2").expect("given back");
+    assert_eq!(stays.figures(), Figures::default());
+}
+
+#[test]
+fn rule_15_a_return_that_waits_where_the_other_one_has_the_sale_is_shown_to_staff() {
+    let (mut goes, mut stays) = worlds(&source());
+    buys(&mut stays, "1", 9_000);
+    let keys = Keys { transaction: Some(TransactionId { source: "pos".into(), id: "1".into() }), ..Keys::default() };
+    let asked = Return { kind: KeyKind::Return, sale: SaleName::Keys(keys), lines: Vec::new(), currency: None, points_refund: None, keys: Keys::default(), occurred_at: goes.now, may_wait: true, receipt_used: false };
+    goes.does(101, Ask::Return(Box::new(asked))).expect("waits");
+    merged(&mut goes, &mut stays);
+    assert!(stays.member.waiting.is_empty() && stays.member.awaited.is_empty());
+    assert!(stays.records().iter().any(|record| record.events.iter().any(|event| matches!(event, crate::record::Event::ReturnLapsed { .. }))));
+}
+
+#[test]
+fn rule_15_two_who_lent_to_one_hold_and_are_one_now_each_get_their_own_back() {
+    let (mut one, mut other) = worlds(&source());
+    let pool = PoolId { founder: THIRD, seq: 2 };
+    for (lender, member) in [(&mut one, GOES), (&mut other, STAYS)] {
+        buys(lender, "1", 9_000);
+        lender.does(101, Ask::JoinPool { pool }).expect("joined");
+        lender.does(0, Ask::Lend { lender: member, to: THIRD, hold: 3, wallet: 0, points: 30, pool }).expect("lent");
+    }
+    one.does(102, Ask::LeavePool { pool }).expect("left");
+    let lots = |world: &World| vec![(0, world.member.wallets[0].live[0].id, 30, NOON, NOON + 40 * DAY_MS)];
+    let asks = [(GOES, lots(&one)), (STAYS, lots(&other))].map(|(owner, lots)| Ask::TakeHome { owner, from: THIRD, seq: 9, lots });
+    merged(&mut one, &mut other);
+    // The first is sent on, renumbered; neither is taken for the other's.
+    other.does(0, of_command(&asks[0], STAYS, 1)).expect("home");
+    other.does(0, asks[1].clone()).expect("home");
+    for ask in [of_command(&asks[0], STAYS, 1), asks[1].clone()] {
+        other.does(0, ask).expect("once");
+    }
+    assert_eq!(other.figures().available, 180);
 }

@@ -36,7 +36,7 @@ fn hold(spender: &mut World, lender: &mut World, points: i64) -> u64 {
     let seq = spender.member.seq;
     assert!(gathering(spender.member.pool.as_ref().expect("in a pool"), seq));
     assert_eq!(spender.does(601, Ask::ConfirmHold { hold: seq, points: None }).err(), Some(Code::HoldPending));
-    let lend = Ask::Lend { to: SPENDER, hold: seq, wallet: 0, points: of[1].1, pool: POOL };
+    let lend = Ask::Lend { lender: LENDER, to: SPENDER, hold: seq, wallet: 0, points: of[1].1, pool: POOL };
     let lent = lender.does(0, lend.clone()).expect("answered");
     assert_eq!(lender.does(0, lend).expect("once"), lent);
     let loans: Vec<Loaned> = loaned(LENDER, &lent).into_iter().collect();
@@ -53,7 +53,7 @@ fn home(spender: &mut World, lender: &mut World, record: &Record) -> i64 {
         assert_eq!(owner, LENDER);
         points += lots.iter().map(|(_, _, points, ..)| points).sum::<i64>();
         for _ in 0..2 {
-            lender.does(0, Ask::TakeHome { from: SPENDER, seq, lots: lots.clone() }).expect("home, once");
+            lender.does(0, Ask::TakeHome { owner: LENDER, from: SPENDER, seq, lots: lots.clone() }).expect("home, once");
         }
     }
     if points > 0 {
@@ -122,7 +122,7 @@ fn rule_15_all_or_none_and_what_is_free_again_goes_home() {
     let pool = PoolHold { pool: POOL, parts: vec![(LENDER, part)] };
     spender.does(600, Ask::PlaceHold { wallet: 0, asked: Asked::Points(220), ttl_ms: None, pool: Some(Box::new(pool)) }).expect("placed");
     let seq = spender.member.seq;
-    let refused = lender.does(0, Ask::Lend { to: SPENDER, hold: seq, wallet: 0, points: part, pool: POOL }).expect("answered");
+    let refused = lender.does(0, Ask::Lend { lender: LENDER, to: SPENDER, hold: seq, wallet: 0, points: part, pool: POOL }).expect("answered");
     assert!(matches!(refused.body, Body::LendRefused { .. }) && loaned(LENDER, &refused).is_none());
     spender.does(0, Ask::Gather { hold: seq, complete: false, loans: Vec::new() }).expect("undone");
     assert_eq!((balances(&spender, &lender), spender.figures().held), ((100, 119), 0));
@@ -134,7 +134,7 @@ fn rule_15_all_or_none_and_what_is_free_again_goes_home() {
     let record = spender.does(0, Ask::Tick).expect("over");
     assert!(spender.member.pool.as_ref().is_some_and(|pool| !gathering(pool, seq)));
     assert_eq!((home(&mut spender, &mut lender, &record), balances(&spender, &lender)), (100, (100, 119)));
-    let refused = lender.does(0, Ask::Lend { to: SPENDER, hold: 99, wallet: 0, points: 1, pool: POOL }).expect("answered");
+    let refused = lender.does(0, Ask::Lend { lender: LENDER, to: SPENDER, hold: 99, wallet: 0, points: 1, pool: POOL }).expect("answered");
     assert!(matches!(refused.body, Body::LendRefused { .. }));
 }
 

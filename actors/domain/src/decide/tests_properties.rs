@@ -338,7 +338,7 @@ impl Run {
             }
             Op::Lend { wallet, part: of } => {
                 let wallet = u8::from(*wallet);
-                Ask::Lend { to: MemberId(6), hold: u64::try_from(self.next).unwrap_or(0), wallet, points: part(available(wallet), *of), pool: POOL }
+                Ask::Lend { lender: MemberId(1), to: MemberId(6), hold: u64::try_from(self.next).unwrap_or(0), wallet, points: part(available(wallet), *of), pool: POOL }
             }
             Op::TakeHome { lent } => {
                 // Each record that lent sends home once, half of each lot.
@@ -347,7 +347,7 @@ impl Run {
                     Event::Points(wallet, Movement::Given { lot, points, activated_at, expires_at }) => Some((wallet, lot, (points + 1) / 2, activated_at, expires_at)),
                     _ => None,
                 };
-                Ask::TakeHome { from: MemberId(6), seq, lots: self.world.record(seq).events.iter().filter_map(of).collect() }
+                Ask::TakeHome { owner: MemberId(1), from: MemberId(6), seq, lots: self.world.record(seq).events.iter().filter_map(of).collect() }
             }
             Op::Homed => Ask::Homed { seq: self.world.member.pool.as_ref()?.homing.first()?.0.into() },
             Op::Tick => Ask::Tick,
@@ -420,7 +420,7 @@ impl Run {
         let place = self.world.member.merges.as_ref().map_or(0, |merges| u8::try_from(merges.sources.len()).expect("few"));
         self.made.extend(source.made.iter().map(|(seq, _)| number(*seq, place)).map(|seq| (seq, self.world.record(seq))));
         self.answers.extend(source.answers.into_iter().map(|(header, (seq, at))| (header, (number(seq, place), at))));
-        self.commands.extend(source.commands.iter().map(|(header, ask)| (*header, of_command(ask, place))));
+        self.commands.extend(source.commands.iter().map(|(header, ask)| (*header, of_command(ask, MemberId(1), place))));
     }
 
     fn check(&mut self, record: &Record) {

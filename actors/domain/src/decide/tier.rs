@@ -13,7 +13,8 @@ const MOST_DAYS: i32 = 3_660;
 /// the place of the one before it.
 pub(super) fn grant(draft: &mut Draft<'_>, grant: Option<(u8, Day)>, reason: &str) -> Result<Body, Rejection> {
     let by_staff = |grant: &&crate::tier::Grant| grant.goal == GoalKey::STAFF && !grant.ended && grant.until > draft.now;
-    let before = draft.member.tier.grants.iter().find(by_staff).copied();
+    // Two, after a merge.
+    let before: Vec<_> = draft.member.tier.grants.iter().filter(by_staff).copied().collect();
     if let Some((level, last)) = grant {
         if level == 0 || usize::from(level) >= draft.programme.tiers.levels.len() {
             return Err(Rejection::new(Code::Invalid, "/tier", "name a tier of the programme above its lowest, which every member has"));
@@ -22,10 +23,10 @@ pub(super) fn grant(draft: &mut Draft<'_>, grant: Option<(u8, Day)>, reason: &st
         if last < today || last > today.plus(MOST_DAYS) {
             return Err(Rejection::new(Code::Invalid, "/until", "give the last day of it: today or later, at most ten years ahead"));
         }
-    } else if before.is_none() {
+    } else if before.is_empty() {
         return Err(Rejection::new(Code::NoGrant, "/tier", "staff have given this member no tier that could end; name one to give it"));
     }
-    if let Some(before) = before {
+    for before in before {
         draft.emit(Event::TierGrantEnded { goal: before.goal, level: before.level, since: before.since, at: draft.now });
     }
     if let Some((level, last)) = grant {

@@ -119,7 +119,7 @@ impl Cohorts {
                 self.returned(member, &returned.back, record.events.iter().filter_map(debt).collect());
             }
             Body::Purchased(sale) if document <= through => sale.exchanged.iter().chain(sale.waited.iter().map(|(_, back)| back)).for_each(|back| self.returned(member, back, Vec::new())),
-            Body::Absorbed(absorbed) => self.sources.entry(member).or_default().extend(absorbed.journals.iter().map(|(source, _)| *source)),
+            Body::Absorbed(absorbed) => self.sources.entry(member).or_default().extend(absorbed.journals.iter().map(|journal| journal.member)),
             Body::Merged { place: Some(_), .. } => {
                 self.gone.insert(member);
             }

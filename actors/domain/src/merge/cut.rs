@@ -5,77 +5,118 @@ use crate::goals::{Progress, StepState};
 use crate::keys::KeyIndex;
 use crate::pool::Pooled;
 use crate::record::Figures;
-use crate::time::Millis;
 use crate::wallet::{Lot, Wallet};
 
-/// Bytes of a part, about: a frame holds 64 KiB.
-const BYTES: usize = 40 << 10;
+/// Bytes of a part, about: a frame holds 64 KiB. Tests have few of everything.
+const BYTES: usize = if cfg!(test) { 1 << 10 } else { 40 << 10 };
 
-/// Cuts the state of a member that goes into parts, the same each time. All that is not a long list stands in the first. Figures of a part are
-/// those of the lots that are in it; debt is in the first.
-#[must_use]
-pub fn cut(member: &Member) -> Vec<Member> {
+/// The state of a member that goes, whole and in parts: the same parts each time.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    pub whole: Member,
+    pub parts: Vec<Member>,
+}
+
+impl Cut {
+    /// Cuts a state.
+    #[must_use]
+    pub fn new(whole: Member) -> Self {
+        let parts = cut(&whole);
+        Self { whole, parts }
+    }
+}
+
+/// All that is not a long list stands in the first part. Figures of a part are those of the lots that are in it; debt is in the first.
+fn cut(member: &Member) -> Vec<Member> {
+    // All of them are named, so that a new one is not forgotten here.
+    let Member {
+        seq: _,
+        last_at: _,
+        enrolled_at: _,
+        programme: _,
+        aliases,
+        wallets,
+        tier: _,
+        room,
+        campaigns,
+        purchases: _,
+        keys: seen,
+        headers,
+        ended_holds,
+        returned,
+        waiting,
+        awaited,
+        giving: _,
+        ungiven,
+        pool,
+        merges: _,
+        allowances,
+        reversed,
+        goals,
+        profile: _,
+        tidied_at: _,
+    } = member;
     let mut parts = Parts { done: Vec::new(), open: first(member), bytes: 4 << 10 };
-    for held in &member.aliases {
+    for held in aliases {
         parts.add(80, |part| part.aliases.push(held.clone()));
     }
-    for (place, wallet) in member.wallets.iter().enumerate() {
+    for (place, wallet) in wallets.iter().enumerate() {
         for lot in &wallet.live {
-            parts.add(LOT, |part| add(purse(part, place), lot).live.push(*lot));
+            parts.add(LOT, |part| add(purse(part, wallets, place), lot).live.push(*lot));
         }
         for lot in &wallet.rest {
-            parts.add(LOT, |part| add(purse(part, place), lot).rest.push(*lot));
+            parts.add(LOT, |part| add(purse(part, wallets, place), lot).rest.push(*lot));
         }
         for (lot, unlock) in &wallet.waiting {
             parts.add(LOT + 20, |part| {
-                let purse = purse(part, place);
+                let purse = purse(part, wallets, place);
                 purse.figures.pending += lot.left;
                 purse.waiting.push((*lot, *unlock));
             });
         }
         for hold in &wallet.holds {
-            parts.add(30 + 16 * hold.lots.len(), |part| purse(part, place).holds.push(hold.clone()));
+            parts.add(30 + 16 * hold.lots.len(), |part| purse(part, wallets, place).holds.push(hold.clone()));
         }
         for owed in &wallet.owed {
-            parts.add(20, |part| purse(part, place).owed.push(*owed));
+            parts.add(20, |part| purse(part, wallets, place).owed.push(*owed));
         }
     }
     for entry in &member.tier.visits {
         parts.add(20, |part| part.tier.visits.push(*entry));
     }
-    for entry in &member.room {
+    for entry in room {
         parts.add(20, |part| part.room.push(*entry));
     }
-    for entry in &member.campaigns.0 {
+    for entry in &campaigns.0 {
         parts.add(30, |part| part.campaigns.0.push(*entry));
     }
-    keys(&mut parts, &member.keys, |part| &mut part.keys);
-    keys(&mut parts, &member.headers, |part| &mut part.headers);
-    for ended in &member.ended_holds {
+    keys(&mut parts, seen, |part| &mut part.keys);
+    keys(&mut parts, headers, |part| &mut part.headers);
+    for ended in ended_holds {
         parts.add(8, |part| part.ended_holds.push(*ended));
     }
-    for returned in &member.returned {
+    for returned in returned {
         parts.add(12, |part| part.returned.push(*returned));
     }
-    for reversed in &member.reversed {
+    for reversed in reversed {
         parts.add(6, |part| part.reversed.push(*reversed));
     }
-    for ungiven in &member.ungiven {
+    for ungiven in ungiven {
         parts.add(6, |part| part.ungiven.push(*ungiven));
     }
-    for waiting in &member.waiting {
+    for waiting in waiting {
         parts.add(16, |part| part.waiting.push(*waiting));
     }
-    for awaited in &member.awaited {
+    for awaited in awaited {
         parts.add(16, |part| part.awaited.push(*awaited));
     }
-    for loan in member.pool.iter().flat_map(|pool| &pool.loans) {
+    for loan in pool.iter().flat_map(|pool| &pool.loans) {
         parts.add(100, |part| part.pool.get_or_insert_with(Box::<Pooled>::default).loans.push(*loan));
     }
-    for allowance in &member.allowances {
+    for allowance in allowances {
         parts.add(40 + 6 * allowance.counters.len(), |part| part.allowances.push(allowance.clone()));
     }
-    member.goals.iter().for_each(|progress| goal(&mut parts, progress));
+    goals.iter().for_each(|progress| goal(&mut parts, progress));
     parts.done.push(parts.open);
     parts.done
 }
@@ -101,7 +142,7 @@ impl Parts {
 
 /// What is no long list.
 fn first(member: &Member) -> Member {
-    let wallet = |wallet: &Wallet| Wallet { rolled: wallet.rolled, noticed: wallet.noticed, figures: Figures { debt: wallet.figures.debt, ..Figures::default() }, ..Wallet::default() };
+    let wallet = |wallet: &Wallet| Wallet { figures: Figures { debt: wallet.figures.debt, ..Figures::default() }, ..bare(wallet) };
     Member {
         wallets: member.wallets.iter().map(wallet).collect(),
         tier: crate::tier::Tier { visits: Vec::new(), ..member.tier.clone() },
@@ -111,11 +152,13 @@ fn first(member: &Member) -> Member {
     }
 }
 
-fn purse(part: &mut Member, place: usize) -> &mut Wallet {
-    if part.wallets.len() <= place {
-        // Nothing of it was told of: that is said in the first part.
-        part.wallets.resize_with(place + 1, || Wallet { noticed: Millis::MAX, ..Wallet::default() });
-    }
+/// What is told of all lots of a wallet.
+fn bare(wallet: &Wallet) -> Wallet {
+    Wallet { rolled: wallet.rolled, noticed: wallet.noticed, ..Wallet::default() }
+}
+
+fn purse<'a>(part: &'a mut Member, of: &[Wallet], place: usize) -> &'a mut Wallet {
+    part.wallets.extend(of[..=place].iter().skip(part.wallets.len()).map(bare).collect::<Vec<_>>());
     &mut part.wallets[place]
 }
 

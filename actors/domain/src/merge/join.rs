@@ -10,6 +10,16 @@ use crate::time::Millis;
 use crate::wallet::Wallet;
 
 impl Member {
+    /// What stands after the record's own events: they told of what was there before.
+    pub(crate) fn joined(&mut self, part: &Self) {
+        for (place, wallet) in part.wallets.iter().enumerate() {
+            let purse = self.purse(place);
+            // Rather told of twice than not at all.
+            purse.noticed = purse.noticed.min(wallet.noticed);
+        }
+        self.tier.join(&part.tier);
+    }
+
     /// Folds a part in; figures come in by the record's events.
     pub(crate) fn join(&mut self, absorbed: &Absorbed) {
         let part = &*absorbed.state;
@@ -56,8 +66,6 @@ fn join_keys(index: &mut KeyIndex, part: &KeyIndex) {
 impl Wallet {
     /// Lots, holds and what is owed; not the figures.
     pub(crate) fn join(&mut self, part: &Self) {
-        // Rather told of twice than not at all.
-        self.noticed = if self.live.is_empty() && part.noticed != Millis::MAX { part.noticed } else { self.noticed.min(part.noticed) };
         part.live.iter().chain(&part.rest).for_each(|lot| self.place(*lot));
         self.waiting.extend_from_slice(&part.waiting);
         self.holds.extend(part.holds.iter().cloned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{lot, number, short};
 use crate::basket::Basket;
 use crate::command::{Ask, Purchase, Return, SaleName};
-use crate::ids::LotId;
+use crate::ids::{LotId, MemberId};
 use crate::member::Member;
 use crate::record::{Back, Body, Event, Movement, Offline, Record, Returned};
 
@@ -46,9 +46,10 @@ fn offline(offline: &mut Offline, place: u8) {
 
 /// A request to a member that has gone, as the one takes it that goes on.
 #[must_use]
-pub fn of_command(ask: &Ask, place: u8) -> Ask {
+pub fn of_command(ask: &Ask, into: MemberId, place: u8) -> Ask {
     let mut ask = ask.clone();
     match &mut ask {
+        Ask::FoundPool { founder } => *founder = into,
         Ask::Purchase(purchase) => **purchase = Purchase { basket: basket(&purchase.basket, |seq| number(seq, place)), ..(**purchase).clone() },
         Ask::ConfirmHold { hold: seq, .. } | Ask::CancelHold { hold: seq } | Ask::Deliver { sale: seq, .. } | Ask::Reverse { redemption: seq } => *seq = number(*seq, place),
         Ask::Redeem { offline: Some(used), .. } => offline(used, place),

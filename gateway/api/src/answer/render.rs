@@ -126,7 +126,7 @@ pub fn written<'a>(programmes: &'a Programmes, wanted: &[Text], member: MemberId
             written.points = Some(*points);
             written.recipient = Some(to.to_string());
         }
-        Body::LendRefused { to, hold, wallet } => {
+        Body::LendRefused { to, hold, wallet, .. } => {
             written.of = Some(MadeId { kind: Kind::Hold, member: *to, seq: *hold }.to_string());
             written.wallet = named(*wallet);
             written.recipient = Some(to.to_string());

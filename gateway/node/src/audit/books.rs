@@ -182,7 +182,7 @@ impl Ledger {
                 }
             }
             Body::Absorbed(absorbed) => {
-                self.sources.extend(absorbed.journals.iter().map(|(source, _)| *source));
+                self.sources.extend(absorbed.journals.iter().map(|journal| journal.member));
                 for (number, wallet) in (0_u8..).zip(&absorbed.state.wallets) {
                     self.holds.extend(wallet.holds.iter().map(|hold| (u64::from(hold.seq), hold.expires_at)));
                     self.purses.entry(number).or_default().joined(wallet);
