@@ -143,6 +143,11 @@ def givers(story):
             again = story.ask("POST", "/v1/transfers", {"member": giver, "from": "points", "points": 10, "recipient": recipient}, key=key)
             story.is_so(f"a gift to one that has gone into the {into} is answered as it was", again, given)
     story.merge(giver, third)
+    (giver, _), (taker, _) = story.member(), story.member()
+    body = {"member": giver, "from": "points", "points": 10, "recipient": taker}
+    given = story.ask("POST", "/v1/transfers", body, key="first")
+    story.merge(giver, taker)
+    story.is_so("a gift by one that has gone into its taker is answered as it was", story.ask("POST", "/v1/transfers", body, key="first"), given)
     story.is_so("a transfer is found by its id", story.ask("GET", f"/v1/transfers/{given['id']}")["state"], "done")
 
 

@@ -93,10 +93,10 @@ impl Aliases {
         .await
     }
 
-    /// The member holds it no longer.
-    pub(crate) async fn end(&self, hash: u128, member: MemberId) -> Result<(), StoreError> {
+    /// The member holds it no longer, if it has held it since `since` or longer.
+    pub(crate) async fn end(&self, hash: u128, member: MemberId, since: Millis) -> Result<(), StoreError> {
         self.change(hash, |holders| match holders.last_mut() {
-            Some(holder) if holder.member == member && holder.until == NEVER => {
+            Some(holder) if holder.member == member && holder.until == NEVER && holder.from <= since => {
                 holder.until = self.clock.now();
                 true
             }
@@ -183,9 +183,9 @@ mod tests {
         assert!(matches!(aliases.reserve(7, first).await, Ok(Reserved::Fresh)));
         assert!(matches!(aliases.reserve(7, first).await, Ok(Reserved::Mine)));
         assert!(matches!(aliases.reserve(7, second).await, Ok(Reserved::Taken)));
-        aliases.end(7, second).await.expect("not its to end");
+        aliases.end(7, second, NEVER).await.expect("not its to end");
         assert_eq!(aliases.holder(7).await.expect("reads"), Some(first));
-        aliases.end(7, first).await.expect("ends");
+        aliases.end(7, first, NEVER).await.expect("ends");
         let moved = clock.now();
         assert_eq!(aliases.holder(7).await.expect("reads"), None);
         assert_eq!(aliases.holder_at(7, moved + 60_000).await.expect("reads"), (None, Some(first)));

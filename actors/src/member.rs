@@ -78,6 +78,8 @@ pub enum Query {
 pub enum Answer {
     /// It has gone into this member, where its journal has this place.
     Gone(MemberId, u8),
+    /// It goes into another member, or another one into it: ask again once that is settled.
+    Busy,
     /// `None`: there is no such member.
     Merges(Option<Box<Merges>>),
     /// 0: there is no such member.
@@ -216,6 +218,7 @@ impl Behaviour for MemberBehaviour {
                 let context = Context { budgets: &look, ..Context::new(self.clock.now(), &programmes) };
                 match decide::decide(state, &command, &context, &records) {
                     decide::Decision::Repeat(index) => Answer::Repeat(records.get(index).map(|(seq, _)| *seq)),
+                    decide::Decision::Refuse(no) if no.code == Code::MemberMerged => Answer::Busy,
                     decide::Decision::Commit(_) | decide::Decision::Refuse(_) => Answer::Repeat(None),
                 }
             }

@@ -142,7 +142,7 @@ impl Members {
         let ask = || Command { header, ask: Ask::Enrol { aliases: kept.clone() } };
         let mut reserved = Vec::new();
         for (place, alias) in kept.iter().enumerate() {
-            match self.reserve(member, alias, &format!("/aliases/{place}")).await {
+            match self.reserve(member, alias, &format!("/aliases/{place}"), deadline).await {
                 Ok(true) => reserved.push(alias),
                 Ok(false) => {}
                 Err(miss) => {
@@ -318,6 +318,12 @@ impl Members {
                     return self.answered(member, seq, record, true).await.map(Some);
                 }
                 Answer::Gone(into, place) => (member, command) = (into, sent_on(&command, into, place)),
+                // Not all that it may have answered can be looked at yet.
+                Answer::Busy => {
+                    if let Some((into, place)) = Box::pin(self.goes_on(member, deadline)).await? {
+                        (member, command) = (into, sent_on(&command, into, place));
+                    }
+                }
                 _ => return Ok(None),
             }
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use tessera_domain::command::{Ask, Command};
 use tessera_domain::ids::MemberId;
 use tessera_domain::record::Alias;
+use tessera_domain::time::NEVER;
 use tessera_domain::{Code, Rejection};
 
 use super::{Done, Members, Miss, alias, failure, unknown_member};
@@ -22,7 +23,7 @@ impl Members {
         let member = self.survivor(member, deadline).await?;
         let alias = alias(kind, value);
         let ask = || Command { header, ask: Ask::AddAlias { alias: alias.clone() } };
-        let fresh = match self.reserve(member, &alias, "/value").await {
+        let fresh = match self.reserve(member, &alias, "/value", deadline).await {
             Ok(fresh) => fresh,
             // It may have moved on since this very request was answered.
             Err(miss) => return self.repeat(member, ask(), deadline).await?.ok_or(miss),
@@ -56,7 +57,7 @@ impl Members {
             // A member that has gone into this one may still stand there.
             let holder = self.aliases.holder(hash).await.map_err(failure)?.unwrap_or(member);
             if holder == member || self.survivor(holder, deadline).await? == self.survivor(member, deadline).await? {
-                self.aliases.end(hash, holder).await.map_err(failure)?;
+                self.aliases.end(hash, holder, NEVER).await.map_err(failure)?;
             }
         }
         done
@@ -80,11 +81,19 @@ impl Members {
     }
 
     /// Reserves an alias for a member; answers whether it was free.
-    pub(super) async fn reserve(&self, member: MemberId, alias: &Alias, field: &str) -> Result<bool, Miss> {
-        match self.aliases.reserve(alias.hash, member).await.map_err(failure)? {
-            Reserved::Fresh => Ok(true),
-            Reserved::Mine => Ok(false),
-            Reserved::Taken => Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out"))),
+    pub(super) async fn reserve(&self, member: MemberId, alias: &Alias, field: &str, deadline: Instant) -> Result<bool, Miss> {
+        let taken = match self.aliases.reserve(alias.hash, member).await.map_err(failure)? {
+            Reserved::Fresh => return Ok(true),
+            Reserved::Mine => return Ok(false),
+            Reserved::Taken => self.aliases.holder(alias.hash).await.map_err(failure)?,
+        };
+        match taken {
+            // One that has gone into this member reserved it, and was cut short.
+            Some(holder) if self.survivor(holder, deadline).await? == member => {
+                self.aliases.hand_over(alias.hash, holder, member).await.map_err(failure)?;
+                Ok(false)
+            }
+            _ => Err(Miss::No(Rejection::new(Code::AliasTaken, field, "another member holds this alias; look it up, or leave it out"))),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use tessera_domain::command::{Ask, Command};
 use tessera_domain::decide;
 use tessera_domain::ids::MemberId;
+use tessera_domain::merge::Owner;
 use tessera_domain::record::{Body, Record};
 use tessera_domain::{Code, Rejection};
 
@@ -29,8 +30,8 @@ impl Members {
             self.command(from, command(owner.member), deadline).await
         };
         let done = match done {
-            // It may have been given to one that has gone into this recipient since.
-            Err(Miss::No(no)) if mine || no.code == Code::KeyConflict => self.given_before(from, &owner.sources, command, deadline).await?.ok_or(Miss::No(no))?,
+            // It may have been given before the two became one, or to another that has gone into this recipient since.
+            Err(Miss::No(no)) if mine || no.code == Code::KeyConflict => self.given_before(from, &owner, command, deadline).await?.ok_or(Miss::No(no))?,
             other => other?,
         };
         let from = done.member;
@@ -41,8 +42,8 @@ impl Members {
         Ok((done, state))
     }
 
-    async fn given_before(&self, from: MemberId, to: &[MemberId], command: impl Fn(MemberId) -> Command, deadline: Instant) -> Result<Option<Done>, Miss> {
-        for one in to {
+    async fn given_before(&self, from: MemberId, to: &Owner, command: impl Fn(MemberId) -> Command, deadline: Instant) -> Result<Option<Done>, Miss> {
+        for one in [&to.member].into_iter().chain(&to.sources) {
             if let Some(done) = self.repeat(from, command(*one), deadline).await? {
                 return Ok(Some(done));
             }

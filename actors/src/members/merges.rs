@@ -230,15 +230,15 @@ impl Members {
         let answer = self.region.query(member_key(member), Query::Leaving, deadline).await.map_err(Miss::Failure)?;
         let Answer::Leaving(Some((going, state))) = answer else { return Ok(None) };
         let (into, merge) = (going.into, u64::from(going.seq));
-        let aliases: Vec<u128> = state.aliases.iter().map(|held| held.alias.hash).collect();
+        let aliases: Vec<(u128, bool)> = state.aliases.iter().map(|held| (held.alias.hash, held.until.is_none())).collect();
         let (place, why) = self.hand_over(member, into, merge, Arc::new(Cut::new(*state)), deadline).await?;
         if place.is_some() {
             let to = self.survivor(into, deadline).await?;
-            for hash in aliases {
+            for (hash, held) in aliases {
                 self.aliases.hand_over(hash, member, to).await.map_err(failure)?;
-                // It may have been taken from the other one meanwhile.
-                if !self.holds(to, hash, deadline).await? {
-                    self.aliases.end(hash, to).await.map_err(failure)?;
+                // It may have been taken from the other one meanwhile; and been given to it again.
+                if held && !self.holds(to, hash, deadline).await? {
+                    self.aliases.end(hash, to, going.since).await.map_err(failure)?;
                 }
             }
         }
@@ -254,8 +254,15 @@ impl Members {
     async fn hand_over(&self, member: MemberId, into: MemberId, merge: u64, cut: Arc<Cut>, deadline: Instant) -> Result<(Option<u8>, Option<Rejection>), Miss> {
         let mut place = None;
         for (part, _) in (0_u16..).zip(&cut.parts) {
-            let absorb = Ask::Absorb { from: member, merge, part, cut: cut.clone() };
-            match self.direct(into, Command { header: 0, ask: absorb }, deadline).await {
+            let absorb = || Command { header: 0, ask: Ask::Absorb { from: member, merge, part, cut: cut.clone() } };
+            let mut answered = self.direct(into, absorb(), deadline).await;
+            if matches!(&answered, Err(Miss::No(no)) if no.code == Code::MemberMerged) {
+                // A third one is just going there too.
+                Box::pin(self.goes_on(into, deadline)).await?;
+                answered = self.direct(into, absorb(), deadline).await;
+            }
+            match answered {
+                Err(Miss::No(no)) if no.code == Code::MemberMerged => return Err(Miss::Failure(Failure::Unavailable(no.detail.to_string()))),
                 Ok(Done { record, .. }) => match &record.body {
                     Body::Absorbed(absorbed) => place = Some(absorbed.place),
                     _ => return Ok((None, None)),

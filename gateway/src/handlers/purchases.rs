@@ -45,10 +45,11 @@ pub(crate) async fn basket(call: &Call, needs_key: bool) -> Result<Asked, Stop> 
     // What it names may be of a member that has gone into this one, or of the one that this one has gone into.
     let owner = async |member| if purchase.names_others(member) { call.members().owner(member, call.deadline).await } else { Ok(Owner::from(member)) };
     if let Some(before) = before
-        && let Ok(command) = command(&owner(before).await?)
-        && call.members().repeat(before, command.clone(), call.deadline).await?.is_some()
+        && let before = owner(before).await?
+        && let Ok(command) = command(&before)
+        && call.members().repeat(before.member, command.clone(), call.deadline).await?.is_some()
     {
-        return Ok(Asked { member: before, who, enrol: false, training: purchase.training, command });
+        return Ok(Asked { member: before.member, who, enrol: false, training: purchase.training, command });
     }
     let (member, enrol) = found?;
     let owner = owner(member).await?;

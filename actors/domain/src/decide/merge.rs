@@ -66,6 +66,9 @@ pub(super) fn absorb(draft: &mut Draft<'_>, from: MemberId, merge: u64, part: u1
     let none = Merges::default();
     let known = draft.member.merges.as_deref().unwrap_or(&none);
     let theirs: Vec<&Journal> = whole.merges.iter().flat_map(|merges| &merges.sources).map(|source| &source.journal).collect();
+    if known.coming().is_some_and(|other| other != from) {
+        return Err(busy());
+    }
     let source = known.sources.iter().position(|source| source.journal.member == from);
     let taken = source.map_or(0, |place| known.sources[place].parts.len());
     let Some(state) = parts.get(usize::from(part)).filter(|_| usize::from(part) == taken && source.is_none_or(|place| known.sources[place].merge == merge)) else {
@@ -193,7 +196,7 @@ fn together(member: &Member, part: &Progress) -> Progress {
     progress
 }
 
-/// What both have done may complete a quest, and is then rewarded as ever. What both have completed that counts once stays with its rewards.
+/// What both have done may complete a quest that still runs, and is then rewarded as ever. What both have completed that counts once stays with its rewards.
 fn goals(draft: &mut Draft<'_>, source: &Member) {
     for theirs in &source.goals {
         // By the newest version that has it.
@@ -204,7 +207,7 @@ fn goals(draft: &mut Draft<'_>, source: &Member) {
         let most = if goal.keep && !goal.repeatable { 1 } else { goal.completions(&progress) };
         if progress.reached > most {
             draft.emit(Event::Reached { goal: goal.key, times: most - progress.reached });
-        } else {
+        } else if programme.version == draft.programme.version && goal.until.is_none_or(|until| draft.now < until.end(&programme.zone)) {
             draft.goals.push((programme.clone(), u16::try_from(place).unwrap_or(u16::MAX), draft.now));
         }
     }
@@ -212,11 +215,12 @@ fn goals(draft: &mut Draft<'_>, source: &Member) {
 
 /// A return that waits for a sale which the other one has: nobody will send that sale again, so staff look at it now.
 fn sold(draft: &mut Draft<'_>, source: &Member, place: u8) {
-    let met = |waiting: &Member, other: &Member| -> Vec<u64> {
-        let mut seqs: Vec<u64> = waiting.awaited.iter().filter(|(sale, _)| other.keys.find(*sale).next().is_some()).map(|(_, seq)| u64::from(*seq)).collect();
-        seqs.dedup();
-        seqs
-    };
-    let (own, theirs) = (met(draft.member, source), met(source, draft.member));
-    own.into_iter().chain(theirs.into_iter().map(|seq| merge::number(seq, place))).for_each(|seq| draft.emit(Event::ReturnLapsed { seq }));
+    // Earlier parts are here already.
+    let came = |seq: u64| seq / u64::from(merge::SPAN) == u64::from(place);
+    let own = draft.member.awaited.iter().map(|(sale, seq)| (sale, u64::from(*seq))).filter(|(sale, seq)| !came(*seq) && source.keys.find(**sale).next().is_some());
+    let theirs = source.awaited.iter().filter(|(sale, _)| draft.member.keys.find(*sale).any(|seq| !came(seq))).map(|(sale, seq)| (sale, merge::number(u64::from(*seq), place)));
+    let mut met: Vec<u64> = own.chain(theirs).map(|(_, seq)| seq).collect();
+    met.sort_unstable();
+    met.dedup();
+    met.into_iter().for_each(|seq| draft.emit(Event::ReturnLapsed { seq }));
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::basket::{Allowed, Basket, Tender};
 use crate::command::{Allow, Ask, Command, Purchase, Return};
 use crate::keys::{HEADER_DAYS, KeyKind, Keys};
@@ -15,20 +17,16 @@ pub(super) fn find(command: &Command, now: Millis, records: &[(u64, Arc<Record>)
     // Pages of old headers are dropped whole: one may outlive its days in a page that is still open.
     let lives = |record: &Record| record.at >= now - HEADER_DAYS * DAY_MS;
     let answered = |record: &Record| (command.header != 0 && record.header == command.header && lives(record)) || names(command, &record.body);
-    let mut found = records.iter().enumerate().filter(|(_, (_, record))| answered(record));
-    let (mut index, (seq, mut record)) = found.next().map(|(index, (seq, record))| (index, (*seq, record)))?;
-    for (other, (number, same)) in found {
-        // A member that has gone into this one may have had the same receipt: either answers.
-        if seq.max(*number) < u64::from(SPAN) || (differs(command, &record.body).is_some() && differs(command, &same.body).is_some()) {
-            return Some(Err(conflict("", "the keys of this request name two different things")));
-        }
-        if differs(command, &record.body).is_some() {
-            (index, record) = (other, same);
-        }
+    let found: SmallVec<[(usize, u64, &Record); 2]> = records.iter().enumerate().filter(|(_, (_, record))| answered(record)).map(|(index, (seq, record))| (index, *seq, &**record)).collect();
+    let (_, _, first) = found.first()?;
+    // Members that have gone into this one may have had the same receipt or key: whichever fits answers.
+    if found.iter().filter(|(_, seq, _)| *seq < u64::from(SPAN)).count() > 1 {
+        return Some(Err(conflict("", "the keys of this request name two different things")));
     }
-    Some(match differs(command, &record.body) {
-        None => Ok(index),
-        Some(field) => Err(conflict(&field, "this key was used before with another value here; send the first request again, or use a new key")),
+    let fits = found.iter().find(|(.., record)| differs(command, &record.body).is_none());
+    Some(match (fits, differs(command, &first.body)) {
+        (Some((index, ..)), _) => Ok(*index),
+        (None, field) => Err(conflict(&field.unwrap_or_default(), "this key was used before with another value here; send the first request again, or use a new key")),
     })
 }
 

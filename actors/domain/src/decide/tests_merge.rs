@@ -266,14 +266,18 @@ fn rule_15_points_tenders_of_the_one_that_went_come_back() {
 #[test]
 fn rule_15_until_all_of_a_state_is_there_nothing_is_done_with_it() {
     let (mut goes, mut stays) = worlds(&source());
-    buys(&mut goes, "1", 9_000);
-    buys(&mut stays, "2", 4_000);
+    for number in 0..30 {
+        buys(&mut goes, &number.to_string(), 300);
+    }
+    buys(&mut stays, "other", 4_000);
     goes.does(0, Ask::Merge { into: STAYS }).expect("begun");
     let (merge, cut) = (goes.member.seq, Arc::new(Cut::new(goes.member.clone())));
-    assert!(cut.parts.len() > 1);
+    assert!(cut.parts.len() > 3);
     stays.does(0, Ask::Absorb { from: GOES, merge, part: 0, cut: cut.clone() }).expect("taken");
     assert_eq!(stays.does(101, Ask::Redeem { wallet: 0, asked: Asked::Points(1), offline: None }).err(), Some(Code::MemberMerged));
     assert_eq!(stays.does(0, Ask::Absorb { from: GOES, merge, part: 2, cut: cut.clone() }).err(), Some(Code::NothingDue));
+    let other = Ask::Absorb { from: THIRD, merge: 2, part: 0, cut: Arc::new(Cut::new(World::new(&source()).member)) };
+    assert_eq!(stays.does(0, other).err(), Some(Code::MemberMerged), "nor is another one taken over");
     for (part, _) in (0..).zip(&cut.parts) {
         stays.does(0, Ask::Absorb { from: GOES, merge, part, cut: cut.clone() }).expect("taken");
     }

@@ -56,7 +56,7 @@ fn cut(member: &Member) -> Vec<Member> {
         profile: _,
         tidied_at: _,
     } = member;
-    let mut parts = Parts { done: Vec::new(), open: first(member), bytes: 4 << 10 };
+    let mut parts = Parts { done: Vec::new(), open: first(member), bytes: BYTES / 10 };
     for held in aliases {
         parts.add(80, |part| part.aliases.push(held.clone()));
     }
