@@ -6,12 +6,10 @@ bonuses but for those that look at the tier, at a first purchase or at room unde
     arrival.py [--households 80]                      of the fortnight kept in the project
     arrival.py --file FILE.csv.gz --households 0      every household of a file, such as the whole year
 """
-import argparse
 import collections
 import datetime
 import json
 import multiprocessing
-import os
 import pathlib
 import random
 import shutil
@@ -24,6 +22,7 @@ import tomllib
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
+from clients import arguments  # noqa: E402
 import baskets  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
@@ -143,12 +142,7 @@ def serve(args, parent, made, ordered, in_order, work):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--file", default=str(HERE / "data" / "two_weeks.csv.gz"))
-    parser.add_argument("--households", type=int, default=80)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(file=str(HERE / "data" / "two_weeks.csv.gz"), households=80, seed=1)
     work, parent, began = baskets.households(args.file, args.households, args.seed), pathlib.Path(tempfile.mkdtemp(prefix="tessera-arrival-")), time.monotonic()
     made, ordered = programme()
     (first, problems, counts), (second, others, counts_late) = (serve(args, parent, made, ordered, in_order, work) for in_order in (True, False))

@@ -4,10 +4,8 @@ of it, for no member more than its most, and each explanation adds up.
 
     campaigns.py [--kills 6] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
 import http.client
 import json
-import os
 import pathlib
 import random
 import sys
@@ -16,6 +14,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -68,11 +67,7 @@ def got(sale):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(kills=6, seed=1)
     folder, problems, sent, rng = pathlib.Path(tempfile.mkdtemp(prefix="tessera-campaigns-")), [], [], random.Random(args.seed)
     budget = 9_000 * (args.kills + 1)
     programme = folder / "programme.toml"

@@ -5,13 +5,11 @@ taken as told: no answer says it).
 
     finance.py [--commands 400] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
 import collections
 import csv
 import datetime
 import io
 import json
-import os
 import pathlib
 import random
 import signal
@@ -21,6 +19,7 @@ from fractions import Fraction
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from engine import rounded  # noqa: E402
 from programme import Api  # noqa: E402
@@ -206,11 +205,7 @@ class Work:
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--commands", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(commands=400, seed=1)
     rng, folder = random.Random(args.seed), pathlib.Path(tempfile.mkdtemp(prefix="tessera-finance-"))
     (folder / "programme.json").write_text(json.dumps(PROGRAMME))
     serving = node.Node(args.binary, folder / "data", folder / "programme.json")

@@ -4,11 +4,9 @@ undone, nothing is doubled or lost, and what was received is not given on.
 
     gifts.py [--kills 6] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
 import collections
 import http.client
 import json
-import os
 import pathlib
 import random
 import sys
@@ -17,6 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -41,11 +40,7 @@ def client(number, port, seed, names, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(kills=6, seed=1)
     folder, problems, sent, rng = pathlib.Path(tempfile.mkdtemp(prefix="tessera-gifts-")), [], [], random.Random(args.seed)
     serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)

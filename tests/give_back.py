@@ -6,10 +6,8 @@ rewards of achievements that are kept.
     give_back.py [--households 120]              of the fortnight kept in the project
     give_back.py --file FILE.csv.gz --households 0    every household of a file, such as the whole year
 """
-import argparse
 import collections
 import multiprocessing
-import os
 import pathlib
 import random
 import sys
@@ -20,6 +18,7 @@ import tomllib
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
+from clients import arguments  # noqa: E402
 import baskets  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
@@ -86,12 +85,7 @@ def client(port, rng_seed, work):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--file", default=str(HERE / "data" / "two_weeks.csv.gz"))
-    parser.add_argument("--households", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(file=str(HERE / "data" / "two_weeks.csv.gz"), households=120, seed=1)
     work = baskets.households(args.file, args.households, args.seed)
     parent = pathlib.Path(tempfile.mkdtemp(prefix="tessera-give-back-"))
     serving, began = node.Node(args.binary, parent / "data", RICH, AT), time.monotonic()

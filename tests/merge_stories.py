@@ -4,15 +4,14 @@ has gone, a household, a giver who asks again. Each story is told once, with wha
 
     merge_stories.py [--binary target/debug/tessera]
 """
-import argparse
 import http.client
-import os
 import pathlib
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -165,9 +164,7 @@ def staff(story):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    args = parser.parse_args()
+    args = arguments()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-merge-stories-"))
     serving = node.Node(args.binary, folder / "data")
     story = Stories(serving.port)

@@ -5,10 +5,6 @@ by one that is left.
 
     merges.py [--kills 6] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
-import http.client
-import json
-import os
 import pathlib
 import random
 import sys
@@ -16,6 +12,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import Client, again, arguments, making  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -24,21 +21,11 @@ AT = "2017-03-14T07:00:00-04:00"
 
 
 def client(number, port, seed, families, seconds):
-    """Buys, spends, gives back and merges until the node is gone or the time is over: (path, key, body, status or None, answer) of each request."""
-    import time
-    rng, sent, ends = random.Random(f"{seed}-{number}"), [], time.monotonic() + seconds
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    """Buys, spends, gives back and merges until the node is gone or the time is over: what it has sent."""
+    rng, till = random.Random(f"{seed}-{number}"), Client(f"{seed}-{number}", port)
 
     def ask(path, body):
-        key = f"{seed}-{number}-{len(sent)}"
-        try:
-            connection.request("POST", path, json.dumps(body), {"content-type": "application/json", "idempotency-key": key})
-            answer = connection.getresponse()
-            sent.append((path, key, body, answer.status, json.loads(answer.read())))
-        except (OSError, http.client.HTTPException):
-            sent.append((path, key, body, None, None))
-            raise
-        return sent[-1][3], sent[-1][4]
+        return till.ask("POST", path, body)
 
     def who(family):
         """By its id, or by its card."""
@@ -52,7 +39,7 @@ def client(number, port, seed, families, seconds):
             ask(f"/v1/members/{one}/merge", {"into": rng.choice([other, {"alias": {"type": "card", "value": card}}])})
         elif what < 0.3:
             line = {"id": "1", "kind": "goods", "category": "GROCERY", "amount": 100 * rng.randint(1, 30)}
-            body = {"member": who(family), "occurred_at": AT, "currency": "USD", "lines": [line], "source": "t", "store": "1", "transaction_id": f"{seed}-{number}-{len(sent)}"}
+            body = {"member": who(family), "occurred_at": AT, "currency": "USD", "lines": [line], "source": "t", "store": "1", "transaction_id": till.key()}
             status, sale = ask("/v1/purchases", body)
             if status == 201 and rng.random() < 0.5:
                 back = rng.choice([{"purchase": sale["id"]}, {"member": who(family), "sale": {"source": "t", "transaction_id": body["transaction_id"]}}])
@@ -73,17 +60,12 @@ def client(number, port, seed, families, seconds):
             else:  # deposits earn nothing; the till may know another id by now
                 tender = {"type": "points", "amount": points, "hold": hold["id"]}
                 body = {"member": rng.choice([hold["member"], who(family)]), "occurred_at": AT, "currency": "USD", "lines": [{"id": "1", "kind": "deposit", "amount": points}],
-                        "tenders": [tender], "source": "t", "store": "1", "transaction_id": f"{seed}-{number}-{len(sent)}"}
+                        "tenders": [tender], "source": "t", "store": "1", "transaction_id": till.key()}
                 ask("/v1/purchases", body)
-    try:
-        while time.monotonic() < ends:
-            once()
-    except (OSError, http.client.HTTPException):
-        pass
-    return sent
+    return till.run(once, seconds)
 
 
-def books(api, family, cards, problems):
+def books(api, family, problems):
     """What a family has, and what its journals say it should have; how many merges there were."""
     has, left, earned, spent, merges = 0, set(), 0, 0, 0
     for member, card in family:
@@ -97,12 +79,7 @@ def books(api, family, cards, problems):
             has += wallet["available"] + wallet["pending"] + wallet["held"] - wallet["debt"]
             if wallet["held"] != sum(hold["points"] for hold in api("GET", f"/v1/members/{shown['member']}/holds")[1]["holds"]):
                 problems.append(f"{shown['member']} has holds that do not come to what is held")
-        cursor, entries = "", []
-        while cursor is not None:
-            page = api("GET", f"/v1/members/{member}/statement?own=true&limit=200{cursor}")[1]
-            entries += page["entries"]
-            cursor = f"&cursor={page['next']}" if page.get("next") else None
-        for entry in entries:
+        for entry in api.statement(member, "&own=true"):
             points = entry["wallets"].get("points", {})
             earned += points.get("earned", 0)
             spent += points.get("spent", 0)
@@ -126,21 +103,11 @@ def books(api, family, cards, problems):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(kills=6, seed=1)
     folder, problems, sent, rng = pathlib.Path(tempfile.mkdtemp(prefix="tessera-merges-")), [], [], random.Random(args.seed)
     serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
-    numbers = iter(range(10**6))
-
-    def made(path, body, good=201):
-        status, answer, _ = api("POST", path, body, Idempotency_Key=f"made-{next(numbers)}")
-        if status != good:
-            problems.append(f"{path} {body} is answered {status} {answer}")
-        return answer
+    made = making(api, problems)
     families = []
     for family in range(FAMILIES):
         members = []
@@ -165,17 +132,8 @@ def main():
         sent += serving.serve(client, work, rng.uniform(0.3, 1.5))
         serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
-    # Every request again, in the order of each client: what was answered is answered the same, what was in doubt takes effect once.
-    acknowledged = 0
-    for path, key, body, status, answer in sent:
-        again_status, again, _ = api("POST", path, body, Idempotency_Key=key)
-        if status in (200, 201):
-            acknowledged += 1
-            if (again_status, again) != (status, answer):
-                problems.append(f"{path} {key} {body} was answered {status} {answer}, and is answered {again_status} {again}")
-        elif again_status >= 500:
-            problems.append(f"{path} {key} is answered {again_status} {again}")
-    merges = sum(books(api, family, None, problems) for family in families)
+    acknowledged = again(api, sent, problems, ["/v1/purchases", "/v1/returns", "/v1/redemptions", "/v1/holds"])
+    merges = sum(books(api, family, problems) for family in families)
     serving.leave(folder, problems)
     print(f"{len(sent)} requests, {acknowledged} acknowledged, {merges} merges, {args.kills} times killed: {len(problems)} problems")
     return 1 if problems or not merges else 0

@@ -5,12 +5,10 @@ read does nothing. Allowances: what tills took by them while points were spent e
 
     offline.py [--lines 300] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
 import base64
 import collections
 import datetime
 import json
-import os
 import pathlib
 import random
 import signal
@@ -20,6 +18,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from receipts import NOW, PATIENCE, PROGRAMME  # noqa: E402
 
@@ -168,11 +167,7 @@ def purchase(number, member, amount, days):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--lines", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    check = Check(parser.parse_args())
+    check = Check(arguments(lines=300, seed=1))
     rng, expected, lines = random.Random(check.args.seed), [0] * MEMBERS, []
     for number in range(check.args.lines):
         member, amount = rng.randrange(MEMBERS), rng.randrange(100, 100_000)

@@ -4,10 +4,6 @@ again: a hold has all of its parts or none, what is not spent or comes back is i
 
     pools.py [--kills 6] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
-import http.client
-import json
-import os
 import pathlib
 import random
 import sys
@@ -16,6 +12,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import Client, again, arguments, making  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -25,19 +22,8 @@ AT = "2017-03-14T07:00:00-04:00"
 
 def client(number, port, seed, pools, seconds):
     """Spends until the node is gone or the time is over: (method, path, key, body, status or None, answer) of each request."""
-    rng, sent, ends = random.Random(f"{seed}-{number}"), [], time.monotonic() + seconds
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-
-    def ask(method, path, body):
-        key = f"{seed}-{number}-{len(sent)}"
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json", "idempotency-key": key})
-            answer = connection.getresponse()
-            sent.append((method, path, key, body, answer.status, json.loads(answer.read())))
-        except (OSError, http.client.HTTPException):
-            sent.append((method, path, key, body, None, None))
-            raise
-        return sent[-1][4], sent[-1][5]
+    rng, till = random.Random(f"{seed}-{number}"), Client(f"{seed}-{number}", port)
+    ask = till.ask
 
     def once():
         pool, members = rng.choice(pools)
@@ -62,16 +48,11 @@ def client(number, port, seed, pools, seconds):
         else:  # deposits earn nothing
             line = {"id": "1", "kind": "deposit", "amount": 2 * points}
             tender = {"type": "points", "amount": rng.randint(1, points), "hold": hold["id"]}
-            status, sale = ask("POST", "/v1/purchases", {"member": who, "occurred_at": AT, "currency": "USD", "lines": [line], "tenders": [tender], "source": "t", "store": "1", "transaction_id": f"{seed}-{number}-{len(sent)}"})
+            status, sale = ask("POST", "/v1/purchases", {"member": who, "occurred_at": AT, "currency": "USD", "lines": [line], "tenders": [tender], "source": "t", "store": "1", "transaction_id": till.key()})
             if status == 201 and rng.random() < 0.5:
                 back = [{"line": "1", "amount": rng.randint(1, 2 * points)}] if rng.random() < 0.5 else []
                 ask("POST", "/v1/returns", {"purchase": sale["id"], "occurred_at": AT, **({"lines": back} if back else {})})
-    try:
-        while time.monotonic() < ends:
-            once()
-    except (OSError, http.client.HTTPException):
-        pass
-    return sent
+    return till.run(once, seconds)
 
 
 def books(api, members):
@@ -97,21 +78,11 @@ def books(api, members):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(kills=6, seed=1)
     folder, problems, sent, rng = pathlib.Path(tempfile.mkdtemp(prefix="tessera-pools-")), [], [], random.Random(args.seed)
     serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
-    numbers = iter(range(10**6))
-
-    def made(path, body, good=201):
-        status, answer, _ = api("POST", path, body, Idempotency_Key=f"made-{next(numbers)}")
-        if status != good:
-            problems.append(f"{path} {body} is answered {status} {answer}")
-        return answer
+    made = making(api, problems)
     pools = []
     for _ in range(HOUSEHOLDS):
         members = [made("/v1/members", {"aliases": []})["member"] for _ in range(SIZE)]
@@ -139,16 +110,7 @@ def main():
         sent += serving.serve(client, work, rng.uniform(0.3, 1.5))
         serving = node.Node(args.binary, folder / "data")
     api = Api(serving.port)
-    # Every request again, in the order of each client: what was answered is answered the same, what was in doubt takes effect once.
-    acknowledged = 0
-    for method, path, key, body, status, answer in sent:
-        again_status, again, _ = api(method, path, body, Idempotency_Key=key)
-        if status in (200, 201):
-            acknowledged += 1
-            if (again_status, again) != (status, answer):
-                problems.append(f"{method} {path} {key} was answered {status} {answer}, and is answered {again_status} {again}")
-        elif again_status >= 500:
-            problems.append(f"{method} {path} {key} is answered {again_status} {again}")
+    acknowledged = again(api, sent, problems, ["/v1/purchases", "/v1/returns", "/v1/redemptions"])
     # What was cut off is brought to its end by itself; what is held is given back.
     ends = time.monotonic() + 90
     for member in everybody:

@@ -41,11 +41,11 @@ class Api:
         answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read()), answer.getheader("etag")
 
-    def statement(self, member):
+    def statement(self, member, more=""):
         """All entries, oldest first."""
         entries, cursor = [], ""
         while cursor is not None:
-            page = self("GET", f"/v1/members/{member}/statement?limit=200{cursor}")[1]
+            page = self("GET", f"/v1/members/{member}/statement?limit=200{more}{cursor}")[1]
             entries, cursor = entries + page["entries"], f"&cursor={page['next']}" if page.get("next") else None
         return entries[::-1]
 

@@ -7,10 +7,8 @@ Each programme gets a member that buys, gives back, spends, and buys late, in st
 model forgets what it knew and counts anew: progress, completions, rewards, tiers and the balance must be those of the node.
 In the end everything goes back in random order: no points and no progress are left, but for achievements that are kept.
 """
-import argparse
 import datetime
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -21,6 +19,7 @@ import zoneinfo
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -214,12 +213,7 @@ class Member:
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--programmes", type=int, default=12)
-    parser.add_argument("--commands", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = arguments(programmes=12, commands=120, seed=1)
     rng, commands, reached, undone, problems = random.Random(args.seed), 0, 0, 0, []
     for number in range(args.programmes):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-quests-"))

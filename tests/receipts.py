@@ -4,11 +4,9 @@ by the receipt alone, wait for one that has not come, and a card shown later cla
 
     receipts.py [--receipts 60] [--seed 1] [--binary target/debug/tessera]
 """
-import argparse
 import collections
 import datetime
 import json
-import os
 import pathlib
 import random
 import signal
@@ -18,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -145,11 +144,7 @@ class Check:
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--receipts", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    check = Check(parser.parse_args())
+    check = Check(arguments(receipts=60, seed=1))
     made, twice = check.used_twice()
     check.returns()
     check.claims()

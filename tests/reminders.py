@@ -4,10 +4,8 @@ passed while the node was down, after kill -9 and after an orderly end.
 
     reminders.py [--members 60] [--binary target/debug/tessera]
 """
-import argparse
 import datetime
 import json
-import os
 import pathlib
 import signal
 import sys
@@ -17,6 +15,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from clients import arguments  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
 
@@ -59,10 +58,7 @@ def wait_for(api, members, what, holds):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--members", type=int, default=60)
-    args = parser.parse_args()
+    args = arguments(members=60)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-reminders-"))
     (folder / "programme.json").write_text(json.dumps(PROGRAMME))
     problems = []

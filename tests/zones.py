@@ -3,7 +3,6 @@
 
     zones.py [--baskets 400] [--binary target/debug/tessera]
 """
-import argparse
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
+from clients import arguments  # noqa: E402
 import baskets  # noqa: E402
 import node  # noqa: E402
 from programme import Api  # noqa: E402
@@ -58,10 +58,7 @@ def timeless(value):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default=os.environ.get("TESSERA_BINARY", "target/debug/tessera"))
-    parser.add_argument("--baskets", type=int, default=400)
-    args = parser.parse_args()
+    args = arguments(baskets=400)
     first, problems = None, []
     for zone in ZONES:
         answers = json.dumps(timeless(told(args.binary, zone, args.baskets)), sort_keys=True)

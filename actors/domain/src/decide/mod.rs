@@ -307,3 +307,5 @@ mod tests_properties;
 mod tests_returns;
 #[cfg(test)]
 mod tests_wallets;
+#[cfg(test)]
+mod tests_world;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tests::{NOON, World, basket, line, source};
+use super::tests_world::{NOON, World, basket, line, source};
 use crate::Code;
 use crate::campaigns::{Budgets, CampaignKey, Pots};
 use crate::command::Ask;

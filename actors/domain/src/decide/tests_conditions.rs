@@ -1,6 +1,6 @@
 //! What rules may ask of a sale (rules 3 and 6).
 
-use super::tests::{NOON, World, basket, line, points, source};
+use super::tests_world::{NOON, World, basket, line, points, source};
 use crate::basket::Basket;
 use crate::compile::{BonusSource, ConditionSource, Source, compile};
 use crate::record::{Body, Record};

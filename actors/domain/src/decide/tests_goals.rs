@@ -1,6 +1,6 @@
 //! Quests, achievements, the member's profile. Named after the rules they show.
 
-use super::tests::{NOON, World, basket, line, source};
+use super::tests_world::{NOON, World, basket, line, source};
 use crate::Code;
 use crate::command::Ask;
 use crate::compile::{ConditionSource, GoalSource, MultiplierSource, RewardSource, Source, StepSource, compile, may_follow};

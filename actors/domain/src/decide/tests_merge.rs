@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tests::{NOON, World, basket, line, points, source};
+use super::tests_world::{NOON, World, basket, line, points, source};
 use crate::Code;
 use crate::basket::{Allowed, Tender};
 use crate::command::{Ask, Return, SaleName};

@@ -1,6 +1,6 @@
 //! Rule 14: what tills take without a connection.
 
-use super::tests::{NOON, World, basket, line, points, source};
+use super::tests_world::{NOON, World, basket, line, points, source};
 use crate::Code;
 use crate::basket::{Allowed, Basket, Tender};
 use crate::command::{Allow, Ask, Return, SaleName};

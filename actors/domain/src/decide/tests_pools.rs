@@ -1,6 +1,6 @@
 //! Pools (rule 15): a spender and a lender, each in a journal of its own.
 
-use super::tests::{NOON, World, basket, line, source};
+use super::tests_world::{NOON, World, basket, line, source};
 use super::{gathering, loaned};
 use crate::Code;
 use crate::command::{Ask, Loaned};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::tests::{NOON, World, basket, line, source};
+use super::tests_world::{NOON, World, basket, line, source};
 use super::Decision;
 use crate::basket::{Allowed, Basket, Tender};
 use crate::campaigns::{CampaignKey, Pots};

@@ -1,6 +1,6 @@
 //! Several wallets and several currencies. Named after the rules they show.
 
-use super::tests::{NOON, World, basket, line, source};
+use super::tests_world::{NOON, World, basket, line, source};
 use crate::Code;
 use crate::basket::{Basket, Tender};
 use crate::command::Ask;

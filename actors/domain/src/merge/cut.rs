@@ -5,7 +5,7 @@ use crate::goals::{Progress, StepState};
 use crate::keys::KeyIndex;
 use crate::pool::Pooled;
 use crate::record::Figures;
-use crate::wallet::{Lot, Wallet};
+use crate::wallet::Wallet;
 
 /// Bytes of a part, about: a frame holds 64 KiB. Tests have few of everything.
 const BYTES: usize = if cfg!(test) { 1 << 10 } else { 40 << 10 };
@@ -56,16 +56,21 @@ fn cut(member: &Member) -> Vec<Member> {
         profile: _,
         tidied_at: _,
     } = member;
-    let mut parts = Parts { done: Vec::new(), open: first(member), bytes: BYTES / 10 };
+    // What it counts for the tier comes as events beside it.
+    let tier = 20 * (member.tier.metric.len() + member.tier.history.len()) + 80 * member.tier.grants.len();
+    let mut parts = Parts { done: Vec::new(), open: first(member), bytes: BYTES / 10 + tier };
     for held in aliases {
         parts.add(80, |part| part.aliases.push(held.clone()));
     }
     for (place, wallet) in wallets.iter().enumerate() {
-        for lot in &wallet.live {
-            parts.add(LOT, |part| add(purse(part, wallets, place), lot).live.push(*lot));
-        }
-        for lot in &wallet.rest {
-            parts.add(LOT, |part| add(purse(part, wallets, place), lot).rest.push(*lot));
+        // Where each belongs is found when it comes in.
+        for lot in wallet.live.iter().chain(&wallet.rest) {
+            parts.add(LOT, |part| {
+                let purse = purse(part, wallets, place);
+                purse.figures.available += lot.free();
+                purse.figures.held += lot.held;
+                purse.live.push(*lot);
+            });
         }
         for (lot, unlock) in &wallet.waiting {
             parts.add(LOT + 20, |part| {
@@ -121,6 +126,7 @@ fn cut(member: &Member) -> Vec<Member> {
     parts.done
 }
 
+/// Bytes of a lot, at most.
 const LOT: usize = 90;
 
 struct Parts {
@@ -160,12 +166,6 @@ fn bare(wallet: &Wallet) -> Wallet {
 fn purse<'a>(part: &'a mut Member, of: &[Wallet], place: usize) -> &'a mut Wallet {
     part.wallets.extend(of[..=place].iter().skip(part.wallets.len()).map(bare).collect::<Vec<_>>());
     &mut part.wallets[place]
-}
-
-fn add<'a>(purse: &'a mut Wallet, lot: &Lot) -> &'a mut Wallet {
-    purse.figures.available += lot.free();
-    purse.figures.held += lot.held;
-    purse
 }
 
 fn keys(parts: &mut Parts, index: &KeyIndex, of: impl Fn(&mut Member) -> &mut KeyIndex) {
